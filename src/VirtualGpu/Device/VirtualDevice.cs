@@ -1,0 +1,217 @@
+// The seam's other side: a device whose memory is the host's and whose kernels are PTX compiled to .NET code. It keeps a
+// real device's limits and speaks the driver's errors.
+using System.Runtime.InteropServices;
+using FashionFlow.Gpu;
+
+namespace FashionFlow.VirtualGpu;
+
+/// <summary>
+/// A virtual GPU. Calls are done when they return; calls from several threads take turns. After a kernel has failed, every
+/// further call but <see cref="Free"/> and disposal throws that kernel's error, as on a GPU whose context is lost.
+/// </summary>
+public sealed class VirtualDevice : GpuDevice
+{
+    private readonly VirtualStream _defaultStream;
+    private GpuException? _failure;
+    private bool _disposed;
+
+    /// <summary>Makes a device.</summary>
+    /// <exception cref="GpuException">CUDA_ERROR_INVALID_DEVICE: no such compute capability. CUDA_ERROR_INVALID_VALUE: an option is negative.</exception>
+    public VirtualDevice(VirtualDeviceOptions? options = null)
+    {
+        Options = options ?? new VirtualDeviceOptions();
+        Limits = DeviceLimits.Of(Options.ComputeCapability);
+        if (Options.MemoryBytes < 0 || Options.WorkerThreads < 0)
+        {
+            throw new GpuException(CudaResult.CUDA_ERROR_INVALID_VALUE, "a virtual device's memory and threads must not be negative");
+        }
+
+        var capacity = Options.MemoryBytes > 0 ? Options.MemoryBytes : GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 2;
+        Properties = Limits.ToProperties(capacity);
+        Memory = new VirtualMemory(capacity, Options.PoisonReusedMemory);
+        Workers = new WorkerPool(Options.WorkerThreads);
+        _defaultStream = new VirtualStream(this);
+    }
+
+    /// <summary>What the device was made with.</summary>
+    public VirtualDeviceOptions Options { get; }
+
+    /// <inheritdoc/>
+    public override string Kind => "virtual";
+
+    /// <inheritdoc/>
+    public override DeviceProperties Properties { get; }
+
+    /// <inheritdoc/>
+    public override GpuStream DefaultStream => _defaultStream;
+
+    /// <inheritdoc/>
+    public override IBlas? Blas => null;
+
+    /// <inheritdoc/>
+    public override IDnn? Dnn => null;
+
+    /// <inheritdoc/>
+    public override MemoryInfo MemoryInfo => new(Memory.Capacity - Memory.Used, Memory.Capacity);
+
+    internal DeviceLimits Limits { get; }
+
+    internal VirtualMemory Memory { get; }
+
+    internal WorkerPool Workers { get; }
+
+    /// <summary>Held while device memory is read, written or freed: the device does one thing at a time.</summary>
+    internal Lock ExecutionLock { get; } = new();
+
+    /// <inheritdoc/>
+    public override DevicePointer<byte> Allocate(long bytes)
+    {
+        ThrowIfFailed();
+        return new DevicePointer<byte>(Memory.Allocate(bytes));
+    }
+
+    /// <inheritdoc/>
+    /// <remarks>Works after a kernel has failed, too, so that cleaning up never hides the cause.</remarks>
+    public override void Free(DevicePointer<byte> allocation)
+    {
+        lock (ExecutionLock)
+        {
+            Memory.Free(allocation.Address);
+        }
+    }
+
+    /// <inheritdoc/>
+    public override unsafe void CopyToDevice(DevicePointer<byte> destination, ReadOnlySpan<byte> source, GpuStream stream)
+    {
+        lock (ExecutionLock)
+        {
+            Enter(stream);
+            CheckRange(destination, source.Length, "the destination of a copy to the device");
+            source.CopyTo(new Span<byte>((void*)destination.Address, source.Length));
+        }
+    }
+
+    /// <inheritdoc/>
+    public override unsafe void CopyToHost(Span<byte> destination, DevicePointer<byte> source, GpuStream stream)
+    {
+        lock (ExecutionLock)
+        {
+            Enter(stream);
+            CheckRange(source, destination.Length, "the source of a copy to the host");
+            new ReadOnlySpan<byte>((void*)source.Address, destination.Length).CopyTo(destination);
+        }
+    }
+
+    /// <inheritdoc/>
+    public override unsafe void Copy(DevicePointer<byte> destination, DevicePointer<byte> source, long bytes, GpuStream stream)
+    {
+        lock (ExecutionLock)
+        {
+            Enter(stream);
+            CheckRange(source, bytes, "the source of a copy");
+            CheckRange(destination, bytes, "the destination of a copy");
+            if (bytes > 0 && source.Address < destination.Address + (ulong)bytes && destination.Address < source.Address + (ulong)bytes)
+            {
+                throw new GpuException(
+                    CudaResult.CUDA_ERROR_INVALID_VALUE,
+                    $"a copy's ranges overlap: {bytes} bytes from 0x{source.Address:x} to 0x{destination.Address:x}");
+            }
+
+            NativeMemory.Copy((void*)source.Address, (void*)destination.Address, (nuint)bytes);
+        }
+    }
+
+    /// <inheritdoc/>
+    public override unsafe void Fill(DevicePointer<byte> destination, byte value, long bytes, GpuStream stream)
+    {
+        lock (ExecutionLock)
+        {
+            Enter(stream);
+            CheckRange(destination, bytes, "the destination of a fill");
+            NativeMemory.Fill((void*)destination.Address, (nuint)bytes, value);
+        }
+    }
+
+    /// <inheritdoc/>
+    public override GpuModule LoadModule(ReadOnlySpan<byte> image)
+    {
+        ThrowIfFailed();
+        throw new GpuException(CudaResult.CUDA_ERROR_NOT_SUPPORTED, "modules are not wired up yet");
+    }
+
+    /// <inheritdoc/>
+    public override GpuStream CreateStream()
+    {
+        ThrowIfFailed();
+        return new VirtualStream(this);
+    }
+
+    /// <inheritdoc/>
+    public override GpuEvent CreateEvent()
+    {
+        ThrowIfFailed();
+        return new VirtualEvent(this);
+    }
+
+    /// <inheritdoc/>
+    public override void Synchronize() => ThrowIfFailed();
+
+    /// <summary>Throws the error of the kernel that failed, if one has.</summary>
+    internal void ThrowIfFailed()
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        if (Volatile.Read(ref _failure) is { } failure)
+        {
+            throw new GpuException(failure.Result, $"an earlier kernel failed and the device must be made anew: {failure.Detail}", failure);
+        }
+    }
+
+    /// <summary>Refuses a stream of another device, and any work after a failed kernel. Every queued call starts with it.</summary>
+    internal void Enter(GpuStream stream)
+    {
+        ThrowIfFailed();
+        VirtualStream.Check(stream, this);
+    }
+
+    /// <summary>Remembers a kernel's error if it is one that ends a context.</summary>
+    internal void NoteFailure(GpuException failure)
+    {
+        if (failure.Result is CudaResult.CUDA_ERROR_ILLEGAL_ADDRESS or CudaResult.CUDA_ERROR_LAUNCH_TIMEOUT or CudaResult.CUDA_ERROR_ASSERT
+            or CudaResult.CUDA_ERROR_ILLEGAL_INSTRUCTION or CudaResult.CUDA_ERROR_MISALIGNED_ADDRESS
+            or CudaResult.CUDA_ERROR_INVALID_ADDRESS_SPACE or CudaResult.CUDA_ERROR_LAUNCH_FAILED)
+        {
+            Interlocked.CompareExchange(ref _failure, failure, null);
+        }
+    }
+
+    /// <summary>Refuses a range that is not inside one live allocation.</summary>
+    internal void CheckRange(DevicePointer<byte> start, long bytes, string what)
+    {
+        if (bytes < 0)
+        {
+            throw new GpuException(CudaResult.CUDA_ERROR_INVALID_VALUE, $"{what} cannot be {bytes} bytes long");
+        }
+
+        if (!Memory.Contains(start.Address, bytes))
+        {
+            var where = Memory.TryFind(start.Address, out _, out var end)
+                ? $"starts {Memory.Describe(start.Address)} and ends {start.Address + (ulong)bytes - end} bytes past its end"
+                : $"starts at 0x{start.Address:x}: {Memory.Describe(start.Address)}";
+            throw new GpuException(CudaResult.CUDA_ERROR_INVALID_VALUE, $"{what}, {bytes} bytes long, {where}");
+        }
+    }
+
+    /// <inheritdoc/>
+    protected override void Dispose(bool disposing)
+    {
+        if (!_disposed)
+        {
+            lock (ExecutionLock)
+            {
+                _disposed = true;
+                Workers.Dispose();
+                Memory.Dispose();
+            }
+        }
+    }
+}
