@@ -1,0 +1,33 @@
+// Activation functions in float and double, as PyTorch defines them.
+#pragma once
+
+__device__ __forceinline__ float exp_of(float x) { return expf(x); }
+__device__ __forceinline__ double exp_of(double x) { return exp(x); }
+__device__ __forceinline__ float erf_of(float x) { return erff(x); }
+__device__ __forceinline__ double erf_of(double x) { return erf(x); }
+__device__ __forceinline__ float sqrt_of(float x) { return sqrtf(x); }
+__device__ __forceinline__ double sqrt_of(double x) { return sqrt(x); }
+
+// 1 / (1 + exp(-x)). For very negative x, exp overflows to infinity and the quotient is the right limit, 0.
+template <typename T>
+__device__ __forceinline__ T sigmoid(T x) {
+    return T(1) / (T(1) + exp_of(-x));
+}
+
+// x * sigmoid(x) (Hendrycks and Gimpel 2016, arXiv 1606.08415; "swish").
+template <typename T>
+__device__ __forceinline__ T silu(T x) {
+    return x / (T(1) + exp_of(-x));
+}
+
+// x * Phi(x) with Phi the normal distribution function, by erf: the exact form, not the tanh approximation.
+template <typename T>
+__device__ __forceinline__ T gelu(T x) {
+    return T(0.5) * x * (T(1) + erf_of(x * T(0.70710678118654752440)));
+}
+
+// x * sigmoid(1.702 x), CLIP's GELU.
+template <typename T>
+__device__ __forceinline__ T quick_gelu(T x) {
+    return x / (T(1) + exp_of(T(-1.702) * x));
+}

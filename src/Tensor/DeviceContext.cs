@@ -1,0 +1,141 @@
+// A device as tensors see it: one stream, one caching allocator, and the accounting of what is alive.
+using FashionFlow.Gpu;
+using FashionFlow.Tensors.Memory;
+
+namespace FashionFlow.Tensors;
+
+/// <summary>
+/// Where tensors live: a device, the stream that their work is queued on, and the allocator of their memory. A context is
+/// used by one thread at a time; disposing a tensor from another thread is safe.
+/// </summary>
+public sealed class DeviceContext : IDisposable
+{
+    private readonly bool _ownsDevice;
+    private readonly DeviceContextOptions _options;
+    private readonly HashSet<Tensor> _live = [];
+    private readonly Lock _gate = new();
+    private bool _disposed;
+
+    /// <summary>A context on a device.</summary>
+    /// <param name="device">The device.</param>
+    /// <param name="ownsDevice">Whether disposing the context disposes the device.</param>
+    /// <param name="options">Checks to make; none if not given.</param>
+    public DeviceContext(GpuDevice device, bool ownsDevice = true, DeviceContextOptions? options = null)
+    {
+        _ownsDevice = ownsDevice;
+        _options = options ?? DeviceContextOptions.Default;
+        Device = device;
+        Stream = device.DefaultStream;
+        Allocator = new CachingAllocator(device, Stream, _options);
+    }
+
+    /// <summary>The device.</summary>
+    public GpuDevice Device { get; }
+
+    /// <summary>The stream that all work on this context's tensors is queued on.</summary>
+    public GpuStream Stream { get; }
+
+    /// <summary>Which way matrix products and convolutions go.</summary>
+    public MatmulBackend Backend { get; set; }
+
+    /// <summary>Bytes of device memory in use by tensors (whole blocks: a multiple of 512 a tensor).</summary>
+    public long LiveBytes => Allocator.LiveBytes;
+
+    /// <summary>The most that <see cref="LiveBytes"/> has been since the start or <see cref="ResetPeak"/>.</summary>
+    public long PeakBytes => Allocator.PeakBytes;
+
+    /// <summary>Bytes taken from the device, in use or cached.</summary>
+    public long ReservedBytes => Allocator.ReservedBytes;
+
+    /// <summary>Tensors alive, views included.</summary>
+    public int LiveTensors
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _live.Count;
+            }
+        }
+    }
+
+    internal CachingAllocator Allocator { get; }
+
+    /// <summary>Starts a new measurement of <see cref="PeakBytes"/>.</summary>
+    public void ResetPeak() => Allocator.ResetPeak();
+
+    /// <summary>Gives cached memory that no tensor uses back to the device.</summary>
+    public void ReleaseCached() => Allocator.ReleaseCached();
+
+    /// <summary>Checks that so many tensors are alive.</summary>
+    /// <exception cref="TensorLeakException">More or fewer are; the message lists their shapes and where they were made.</exception>
+    public void CheckLeaks(int expected = 0)
+    {
+        lock (_gate)
+        {
+            if (_live.Count != expected)
+            {
+                throw new TensorLeakException(expected, _live);
+            }
+        }
+    }
+
+    /// <summary>Frees all memory, that of live tensors included, and the device if it is owned.</summary>
+    /// <exception cref="TensorLeakException">Tensors were still alive, and the options ask to throw; all is freed nevertheless.</exception>
+    public void Dispose()
+    {
+        if (_disposed)
+        {
+            return;
+        }
+
+        Tensor[] leaked;
+        lock (_gate)
+        {
+            leaked = [.. _live];
+        }
+
+        var report = _options.ThrowOnLeak && leaked.Length > 0 ? new TensorLeakException(0, leaked) : null;
+        foreach (var tensor in leaked)
+        {
+            tensor.Dispose();
+        }
+
+        _disposed = true;
+        Allocator.ReleaseCached();
+        if (_ownsDevice)
+        {
+            Device.Dispose();
+        }
+
+        if (report is not null)
+        {
+            throw report;
+        }
+    }
+
+    internal Storage Allocate(long bytes)
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        return new Storage(Allocator, bytes);
+    }
+
+    /// <summary>Counts a new tensor in, and says where it was made if the options ask for it.</summary>
+    internal string? Register(Tensor tensor)
+    {
+        lock (_gate)
+        {
+            _live.Add(tensor);
+        }
+
+        return _options.RecordAllocationSites ? AllocationSite.Find() : null;
+    }
+
+    internal void Unregister(Tensor tensor)
+    {
+        lock (_gate)
+        {
+            _live.Remove(tensor);
+        }
+    }
+}

@@ -1,0 +1,194 @@
+// Device memory without a driver call a tensor: freed blocks are kept, split, merged and handed out again in stream order.
+using FashionFlow.Gpu;
+
+namespace FashionFlow.Tensors.Memory;
+
+/// <summary>
+/// A caching allocator over one stream. A block freed on the host may be handed out at once, although queued kernels still
+/// use it: whoever gets it queues its work behind theirs on the same stream, so no wait is needed.
+/// Two size classes keep small tensors from cutting up the large segments; in each the best fit is taken, and
+/// neighbouring free blocks are merged. When the device is full, cached segments go back to it and the request is tried again.
+/// </summary>
+internal sealed class CachingAllocator(GpuDevice device, GpuStream stream, DeviceContextOptions options)
+{
+    /// <summary>Blocks are multiples of this, so that every tensor starts at an address that any vector access may use.</summary>
+    public const long Granularity = 512;
+
+    /// <summary>The largest request served from the small segments.</summary>
+    public const long LargestSmall = 1 << 20;
+
+    private readonly BlockPool _small = new(segmentGranularity: 2 << 20, smallestRemainder: Granularity);
+    private readonly BlockPool _large = new(segmentGranularity: 2 << 20, smallestRemainder: LargestSmall);
+    private readonly Lock _gate = new();
+
+    /// <summary>Bytes of the blocks in use.</summary>
+    public long LiveBytes { get; private set; }
+
+    /// <summary>The most that <see cref="LiveBytes"/> has been since the last reset.</summary>
+    public long PeakBytes { get; private set; }
+
+    /// <summary>Bytes taken from the device, in use or cached.</summary>
+    public long ReservedBytes { get; private set; }
+
+    /// <summary>A block of at least <paramref name="bytes"/> bytes. Contents are undefined, or poison where the options ask for it.</summary>
+    /// <exception cref="GpuException">CUDA_ERROR_OUT_OF_MEMORY, with what is live and what was asked for.</exception>
+    public Block Allocate(long bytes)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(bytes);
+        Block block;
+        lock (_gate)
+        {
+            block = options.IsolateAllocations ? NewSegment(Math.Max(bytes, 1), _small) : TakeOrReserve(bytes);
+            block.InUse = true;
+            LiveBytes += block.Bytes;
+            PeakBytes = Math.Max(PeakBytes, LiveBytes);
+        }
+
+        if (options.PoisonMemory)
+        {
+            device.Fill(block.Pointer, DeviceContextOptions.Poison, block.Bytes, stream);
+        }
+
+        return block;
+    }
+
+    /// <summary>Gives a block back.</summary>
+    /// <exception cref="InvalidOperationException">It is not in use: freed twice.</exception>
+    public void Free(Block block)
+    {
+        lock (_gate)
+        {
+            if (!block.InUse)
+            {
+                throw new InvalidOperationException($"the {block.Bytes}-byte block at {block.Pointer} was freed twice");
+            }
+
+            block.InUse = false;
+            LiveBytes -= block.Bytes;
+            if (options.IsolateAllocations)
+            {
+                ReturnSegment(block);
+                return;
+            }
+
+            block = MergeWithFreeNeighbours(block);
+            block.Pool.Add(block);
+        }
+    }
+
+    /// <summary>Gives every cached segment that nothing uses back to the device.</summary>
+    public void ReleaseCached()
+    {
+        lock (_gate)
+        {
+            ReleaseCachedSegments();
+        }
+    }
+
+    /// <summary>Starts a new measurement of <see cref="PeakBytes"/>.</summary>
+    public void ResetPeak()
+    {
+        lock (_gate)
+        {
+            PeakBytes = LiveBytes;
+        }
+    }
+
+    private static void Split(Block block, long bytes)
+    {
+        var rest = new Block(block.Pointer.Offset(bytes), block.Bytes - bytes, block.Pool) { Previous = block, Next = block.Next };
+        if (block.Next is { } next)
+        {
+            next.Previous = rest;
+        }
+
+        block.Next = rest;
+        block.Bytes = bytes;
+        block.Pool.Add(rest);
+    }
+
+    private static Block MergeWithFreeNeighbours(Block block)
+    {
+        if (block.Next is { InUse: false } next)
+        {
+            next.Pool.Remove(next);
+            Absorb(block, next);
+        }
+
+        if (block.Previous is { InUse: false } previous)
+        {
+            previous.Pool.Remove(previous);
+            Absorb(previous, block);
+            return previous;
+        }
+
+        return block;
+    }
+
+    private static void Absorb(Block block, Block next)
+    {
+        block.Bytes += next.Bytes;
+        block.Next = next.Next;
+        if (next.Next is { } afterNext)
+        {
+            afterNext.Previous = block;
+        }
+    }
+
+    private Block TakeOrReserve(long bytes)
+    {
+        var rounded = checked((Math.Max(bytes, 1) + Granularity - 1) / Granularity * Granularity);
+        var pool = rounded <= LargestSmall ? _small : _large;
+        var block = pool.TakeBestFit(rounded) ?? NewSegment(pool.SegmentBytes(rounded), pool);
+        if (block.Bytes - rounded >= pool.SmallestRemainder)
+        {
+            Split(block, rounded);
+        }
+
+        return block;
+    }
+
+    private Block NewSegment(long bytes, BlockPool pool)
+    {
+        DevicePointer<byte> pointer;
+        try
+        {
+            pointer = device.Allocate(bytes);
+        }
+        catch (GpuException full) when (full.Result == CudaResult.CUDA_ERROR_OUT_OF_MEMORY)
+        {
+            ReleaseCachedSegments();
+            try
+            {
+                pointer = device.Allocate(bytes);
+            }
+            catch (GpuException stillFull) when (stillFull.Result == CudaResult.CUDA_ERROR_OUT_OF_MEMORY)
+            {
+                throw new GpuException(
+                    CudaResult.CUDA_ERROR_OUT_OF_MEMORY,
+                    $"{bytes:N0} bytes asked for, {LiveBytes:N0} in use by tensors, {ReservedBytes:N0} reserved: {stillFull.Detail}",
+                    stillFull);
+            }
+        }
+
+        ReservedBytes += bytes;
+        return new Block(pointer, bytes, pool);
+    }
+
+    private void ReleaseCachedSegments()
+    {
+        foreach (var pool in (ReadOnlySpan<BlockPool>)[_small, _large])
+        {
+            foreach (var segment in pool.TakeWholeSegments())
+            {
+                ReturnSegment(segment);
+            }
+        }
+    }
+
+    private void ReturnSegment(Block segment)
+    {
+        device.Free(segment.Pointer);
+        ReservedBytes -= segment.Bytes;
+    }
+}
