@@ -10,6 +10,14 @@ public readonly record struct MemoryInfo(long Free, long Total);
 /// </summary>
 public abstract class GpuDevice : IDisposable
 {
+    private readonly Lazy<KernelLibrary> _kernels;
+
+    /// <summary>Makes the device's kernel library, which loads nothing before it is used.</summary>
+    protected GpuDevice() => _kernels = new(() => new KernelLibrary(this));
+
+    /// <summary>The project's kernels on this device.</summary>
+    public KernelLibrary Kernels => _kernels.Value;
+
     /// <summary>The kind that outputs record: <c>cuda</c> or <c>virtual</c>. Same seed and kind give the same bits.</summary>
     public abstract string Kind { get; }
 
@@ -61,6 +69,11 @@ public abstract class GpuDevice : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
+        if (_kernels.IsValueCreated)
+        {
+            _kernels.Value.Dispose();
+        }
+
         Dispose(disposing: true);
         GC.SuppressFinalize(this);
     }
