@@ -6,7 +6,7 @@ using FashionFlow.Gpu;
 namespace FashionFlow.VirtualGpu;
 
 /// <summary>The allocations of one virtual device. Finding is free of locks; making and freeing take one.</summary>
-internal sealed unsafe class VirtualMemory(long capacity, bool poison) : IDisposable
+internal sealed unsafe class VirtualMemory(long capacity, bool poison) : Jit.IDeviceMemory, IDisposable
 {
     /// <summary>Every allocation starts at a multiple of this many bytes, as cuMemAlloc's do.</summary>
     public const int Alignment = 256;
