@@ -13,8 +13,8 @@ internal readonly record struct EntryFacts
     /// <summary>Static shared memory in bytes.</summary>
     public int StaticSharedMemory { get; init; }
 
-    /// <summary>Most threads along each axis (.maxntid), from <c>__launch_bounds__</c>; null if not declared.</summary>
-    public Dim3? MaxThreads { get; init; }
+    /// <summary>Most threads a block (.maxntid), from <c>__launch_bounds__</c>; 0 if not declared.</summary>
+    public int MaxThreads { get; init; }
 
     /// <summary>The only block shape allowed (.reqntid); null if not declared.</summary>
     public Dim3? RequiredThreads { get; init; }
@@ -28,7 +28,7 @@ internal static class LaunchRules
 {
     /// <summary>Most threads a block that an entry can be launched with.</summary>
     public static int MaxThreadsPerBlock(DeviceProperties device, in EntryFacts entry)
-        => (int)Math.Min(device.MaxThreadsPerBlock, (entry.RequiredThreads ?? entry.MaxThreads)?.Count ?? long.MaxValue);
+        => (int)Math.Min(device.MaxThreadsPerBlock, DeclaredThreads(entry) ?? long.MaxValue);
 
     /// <summary>Dynamic shared memory that a launch may ask for before its function opts in to more.</summary>
     public static int DefaultDynamicSharedMemory(DeviceProperties device, in EntryFacts entry)
@@ -46,7 +46,7 @@ internal static class LaunchRules
                 + $"{device.MaxSharedMemoryPerBlock} is the most, beyond that it must be dynamic");
         }
 
-        if ((entry.RequiredThreads ?? entry.MaxThreads) is { } bound && (bound.Count > device.MaxThreadsPerBlock || bound.Count < 1))
+        if (DeclaredThreads(entry) is { } bound && (bound > device.MaxThreadsPerBlock || bound < 1))
         {
             throw new GpuException(
                 CudaResult.CUDA_ERROR_INVALID_PTX,
@@ -88,9 +88,9 @@ internal static class LaunchRules
             throw Invalid($"{entry.Name} was compiled for blocks of exactly {required} threads (.reqntid), not {block}");
         }
 
-        if (entry.MaxThreads is { } most && block.Count > most.Count)
+        if (entry.MaxThreads > 0 && block.Count > entry.MaxThreads)
         {
-            throw Invalid($"{entry.Name} was compiled for at most {most.Count} threads a block (.maxntid {most}); a block of {block} has {block.Count}");
+            throw Invalid($"{entry.Name} was compiled for at most {entry.MaxThreads} threads a block (.maxntid); a block of {block} has {block.Count}");
         }
 
         if (shape.DynamicSharedMemory < 0 || shape.DynamicSharedMemory > maxDynamicSharedMemory)
@@ -108,6 +108,9 @@ internal static class LaunchRules
                 $"{entry.Name} takes {entry.ParameterBytes} bytes of parameters, not {parameterBytes}");
         }
     }
+
+    private static long? DeclaredThreads(in EntryFacts entry)
+        => entry.RequiredThreads?.Count ?? (entry.MaxThreads > 0 ? entry.MaxThreads : null);
 
     private static void Axes(string name, string what, string units, Dim3 size, Dim3 most)
     {

@@ -54,6 +54,9 @@ public sealed class VirtualDevice : GpuDevice
     /// <inheritdoc/>
     public override MemoryInfo MemoryInfo => new(Memory.Capacity - Memory.Used, Memory.Capacity);
 
+    /// <summary>Whether the device has been disposed, and its memory with it.</summary>
+    internal bool IsDisposed => _disposed;
+
     internal DeviceLimits Limits { get; }
 
     internal VirtualMemory Memory { get; }
@@ -136,7 +139,7 @@ public sealed class VirtualDevice : GpuDevice
     public override GpuModule LoadModule(ReadOnlySpan<byte> image)
     {
         ThrowIfFailed();
-        throw new GpuException(CudaResult.CUDA_ERROR_NOT_SUPPORTED, "modules are not wired up yet");
+        return new VirtualModule(this, image);
     }
 
     /// <inheritdoc/>

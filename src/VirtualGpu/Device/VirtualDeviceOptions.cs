@@ -3,16 +3,6 @@ using FashionFlow.Gpu;
 
 namespace FashionFlow.VirtualGpu;
 
-/// <summary>How the virtual device runs kernels.</summary>
-public enum ExecutionMethod
-{
-    /// <summary>Fast where a warp's lanes have converged, general where they diverge.</summary>
-    Auto,
-
-    /// <summary>Only the general method, a mask a lane. Its results are the fast method's, bit for bit.</summary>
-    General,
-}
-
 /// <summary>Options of a <see cref="VirtualDevice"/>. None of them changes a result's bits, except the order of blocks and
 /// warps for kernels that race.</summary>
 public sealed record VirtualDeviceOptions
@@ -37,4 +27,7 @@ public sealed record VirtualDeviceOptions
     /// it, so that a read of memory never written and a write beside an allocation show.
     /// </summary>
     public bool PoisonReusedMemory { get; init; }
+
+    /// <summary>Where <c>printf</c> of kernels writes; null is standard output.</summary>
+    public Action<string>? Print { get; init; }
 }

@@ -67,7 +67,7 @@ public class LaunchRulesTests
     [Test]
     public void Launch_bounds()
     {
-        var bounded = new EntryFacts { Name = "k", MaxThreads = new Dim3(256) };
+        var bounded = new EntryFacts { Name = "k", MaxThreads = 256 };
         var required = new EntryFacts { Name = "k", RequiredThreads = new Dim3(16, 16) };
         using (Assert.EnterMultipleScope())
         {
@@ -122,7 +122,7 @@ public class LaunchRulesTests
                 () => LaunchRules.CheckEntry(Sm80, new EntryFacts { Name = "k", StaticSharedMemory = 49153 }),
                 Throws.TypeOf<GpuException>().With.Property("Result").EqualTo(CudaResult.CUDA_ERROR_INVALID_PTX));
             Assert.That(
-                () => LaunchRules.CheckEntry(Sm80, new EntryFacts { Name = "k", MaxThreads = new Dim3(1024, 2) }),
+                () => LaunchRules.CheckEntry(Sm80, new EntryFacts { Name = "k", MaxThreads = 2048 }),
                 Throws.TypeOf<GpuException>().With.Property("Result").EqualTo(CudaResult.CUDA_ERROR_INVALID_PTX));
         }
     }
