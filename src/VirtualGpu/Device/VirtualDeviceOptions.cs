@@ -3,6 +3,16 @@ using FashionFlow.Gpu;
 
 namespace FashionFlow.VirtualGpu;
 
+/// <summary>How the virtual device runs a kernel's warps. Both ways give the same bits.</summary>
+public enum ExecutionMethod
+{
+    /// <summary>The fast method where a warp's lanes have converged, the general one where they part.</summary>
+    Auto,
+
+    /// <summary>The general method alone, a mask a lane; the fast one is tested against it.</summary>
+    General,
+}
+
 /// <summary>Options of a <see cref="VirtualDevice"/>. None of them changes a result's bits, except the order of blocks and
 /// warps for kernels that race.</summary>
 public sealed record VirtualDeviceOptions

@@ -119,7 +119,7 @@ public sealed partial class VirtualModule : GpuModule
     // Text may end in a null byte, as C strings do. Machine code and fat binaries start with these numbers.
     private static string ReadText(ReadOnlySpan<byte> image)
     {
-        if (image.StartsWith("\u007fELF"u8) || image.StartsWith([0x50, 0xed, 0x55, 0xba]))
+        if (image.StartsWith("\u007fELF"u8) || image.StartsWith((ReadOnlySpan<byte>)[0x50, 0xed, 0x55, 0xba]))
         {
             throw new GpuException(CudaResult.CUDA_ERROR_NO_BINARY_FOR_GPU, "the image is machine code; the virtual GPU runs PTX text alone");
         }
