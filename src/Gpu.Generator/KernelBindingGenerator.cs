@@ -42,7 +42,7 @@ public sealed class KernelBindingGenerator : IIncrementalGenerator
 
             if (file.Entries.Count > 0)
             {
-                output.AddSource(file.ClassName + ".g.cs", SourceText.From(KernelEmitter.EmitClass(file), Encoding.UTF8));
+                output.AddSource(file.Name + ".g.cs", SourceText.From(KernelEmitter.EmitClass(file), Encoding.UTF8));
             }
         });
 
