@@ -1,0 +1,234 @@
+// Convolutions on channels-last tensors as one matrix product that never builds its left matrix (implicit GEMM): the rows are
+// output pixels, the columns output channels, and k runs over kernel row, kernel column, input channel, in that order. The
+// temporal half of a pseudo-3D convolution is the same on [b, f, h*w, c] with a kt x 1 kernel. All tiles give the same bits.
+#include "tile_product.cuh"
+
+// Tiles by element type: for large outputs, for small ones, for few output channels (a decoder's last layer has three).
+template <typename T>
+struct Tiles;
+
+template <>
+struct Tiles<float>
+{
+    typedef TileShape<float, 128, 128, 8, 8, 8> Large;
+    typedef TileShape<float, 64, 64, 8, 8, 8> Small;
+    typedef TileShape<float, 128, 16, 8, 8, 4> Narrow;
+};
+
+template <>
+struct Tiles<double>
+{
+    typedef TileShape<double, 64, 64, 8, 4, 4> Large;
+    typedef TileShape<double, 32, 32, 8, 4, 4> Small;
+    typedef TileShape<double, 64, 16, 8, 4, 4> Narrow;
+};
+
+// Fetches input pixels under one kernel position. A tap outside the picture reads a pixel inside it and drops the value, which
+// costs a select where a branch would split the warp.
+template <typename S>
+struct FetchPixels
+{
+    typedef typename S::Element T;
+    static const int V = S::V, PER_LINE = S::DEPTH / V, COUNT = S::ROWS * PER_LINE / S::THREADS;
+    static_assert(S::ROWS * PER_LINE % S::THREADS == 0, "every thread fetches as much");
+    T stage[COUNT][V];
+    const T* picture[COUNT];
+    int top[COUNT], left[COUNT];
+    bool vectors;
+
+    __device__ __forceinline__ void start(
+        const T* x, int firstRow, int rows, int height, int width, int channels, int outHeight, int outWidth, int strideH,
+        int strideW, int padTop, int padLeft)
+    {
+        vectors = aligned16(x) && channels % V == 0;
+#pragma unroll
+        for (int i = 0; i < COUNT; ++i)
+        {
+            const int index = threadIdx.x + i * S::THREADS;
+            const int pixel = smaller(firstRow + index / PER_LINE, rows - 1);
+            const int line = pixel / outWidth, image = line / outHeight;
+            left[i] = (pixel - line * outWidth) * strideW - padLeft;
+            top[i] = (line - image * outHeight) * strideH - padTop;
+            picture[i] = x + (long long)image * height * width * channels;
+        }
+    }
+
+    __device__ __forceinline__ void fetch(int kernelRow, int kernelCol, int c0, int height, int width, int channels)
+    {
+        const bool whole = vectors && c0 + S::DEPTH <= channels;
+#pragma unroll
+        for (int i = 0; i < COUNT; ++i)
+        {
+            const int own = c0 + (threadIdx.x + i * S::THREADS) % PER_LINE * V;
+            const int y = top[i] + kernelRow, x = left[i] + kernelCol;
+            const int row = y < 0 ? 0 : smaller(y, height - 1), col = x < 0 ? 0 : smaller(x, width - 1);
+            const bool inside = row == y && col == x;
+            const T* const pixel = picture[i] + (long long)(row * width + col) * channels;
+            if (whole)
+            {
+                Vector<T>::load(stage[i], pixel + own);
+#pragma unroll
+                for (int e = 0; e < V; ++e)
+                {
+                    stage[i][e] = inside ? stage[i][e] : T(0);
+                }
+            }
+            else
+            {
+#pragma unroll
+                for (int e = 0; e < V; ++e)
+                {
+                    const T value = pixel[smaller(own + e, channels - 1)];
+                    stage[i][e] = inside && own + e < channels ? value : T(0);
+                }
+            }
+        }
+    }
+
+    __device__ __forceinline__ void put(T (*tile)[S::ROW_PITCH]) const
+    {
+#pragma unroll
+        for (int i = 0; i < COUNT; ++i)
+        {
+            const int index = threadIdx.x + i * S::THREADS;
+#pragma unroll
+            for (int e = 0; e < V; ++e)
+            {
+                tile[index % PER_LINE * V + e][index / PER_LINE] = stage[i][e];
+            }
+        }
+    }
+};
+
+template <typename S>
+__device__ __forceinline__ void convolve_tile(
+    const typename S::Element* __restrict__ x, const typename S::Element* __restrict__ w,
+    const typename S::Element* __restrict__ bias, const typename S::Element* __restrict__ residual,
+    typename S::Element* __restrict__ y, int pictures, int height, int width, int inChannels, int outHeight, int outWidth,
+    int outChannels, int kernelH, int kernelW, int strideH, int strideW, int padTop, int padLeft, int epilogue)
+{
+    typedef typename S::Element T;
+    __shared__ SharedTiles<S> tiles;
+    const int rows = pictures * outHeight * outWidth;
+    int tileRow, tileCol;
+    tile_of(blockIdx.x, (rows + S::ROWS - 1) / S::ROWS, (outChannels + S::COLS - 1) / S::COLS, tileRow, tileCol);
+    const int firstRow = tileRow * S::ROWS, firstCol = tileCol * S::COLS;
+
+    FetchPixels<S> pixels;
+    pixels.start(x, firstRow, rows, height, width, inChannels, outHeight, outWidth, strideH, strideW, padTop, padLeft);
+    FetchAlongK<T, S::COLS, S::COL_PITCH, S::DEPTH, S::THREADS> weights;
+    weights.start(w, (long long)kernelH * kernelW * inChannels, firstCol, outChannels);
+    weights.vectors = aligned16(w) && inChannels % S::V == 0;
+    Accumulator<S> accumulator;
+    accumulator.clear();
+
+    pixels.fetch(0, 0, 0, height, width, inChannels);
+    weights.fetch(0, 0, inChannels);
+    pixels.put(tiles.a[0]);
+    weights.put(tiles.b[0]);
+    __syncthreads();
+    // Each kernel position is its own run over the channels, in steps of DEPTH with a last one that is filled up with zeros:
+    // the position is then the same for the whole block and needs no division.
+    const int runs = (inChannels + S::DEPTH - 1) / S::DEPTH;
+    int kernelRow = 0, kernelCol = 0, c0 = 0, current = 0;
+    for (int step = 1; step < runs * kernelH * kernelW; ++step)
+    {
+        c0 += S::DEPTH;
+        if (c0 >= inChannels)
+        {
+            c0 = 0;
+            if (++kernelCol == kernelW)
+            {
+                kernelCol = 0;
+                ++kernelRow;
+            }
+        }
+        pixels.fetch(kernelRow, kernelCol, c0, height, width, inChannels);
+        weights.fetch((long long)(kernelRow * kernelW + kernelCol) * inChannels, c0, inChannels);
+        accumulator.multiply(tiles.a[current], tiles.b[current]);
+        current ^= 1;
+        pixels.put(tiles.a[current]);
+        weights.put(tiles.b[current]);
+        __syncthreads();
+    }
+    accumulator.multiply(tiles.a[current], tiles.b[current]);
+    accumulator.finish(y, bias, residual, outChannels, firstRow, firstCol, rows, outChannels, T(1), T(1), epilogue);
+}
+
+// Large outputs: y = epilogue(conv(x, w) + bias + residual), x [pictures, height, width, inChannels], w [outChannels, kernelH, kernelW,
+// inChannels], y and residual (or null) [pictures, outHeight, outWidth, outChannels], bias [outChannels] or null; at most 2^31 - 1
+// output pixels. Moves at least x + w + y. Grid: tiles, Tiles<float>::Large of [pixels, outChannels] a block.
+extern "C" __global__ void __launch_bounds__(Tiles<float>::Large::THREADS) conv2d_f32(
+    const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ bias, const float* __restrict__ residual,
+    float* __restrict__ y, int pictures, int height, int width, int inChannels, int outHeight, int outWidth, int outChannels,
+    int kernelH, int kernelW, int strideH, int strideW, int padTop, int padLeft, int epilogue)
+{
+    convolve_tile<Tiles<float>::Large>(
+        x, w, bias, residual, y, pictures, height, width, inChannels, outHeight, outWidth, outChannels, kernelH, kernelW, strideH,
+        strideW, padTop, padLeft, epilogue);
+}
+
+// Large outputs: y = epilogue(conv(x, w) + bias + residual), x [pictures, height, width, inChannels], w [outChannels, kernelH, kernelW,
+// inChannels], y and residual (or null) [pictures, outHeight, outWidth, outChannels], bias [outChannels] or null; at most 2^31 - 1
+// output pixels. Moves at least x + w + y. Grid: tiles, Tiles<double>::Large of [pixels, outChannels] a block.
+extern "C" __global__ void __launch_bounds__(Tiles<double>::Large::THREADS) conv2d_f64(
+    const double* __restrict__ x, const double* __restrict__ w, const double* __restrict__ bias, const double* __restrict__ residual,
+    double* __restrict__ y, int pictures, int height, int width, int inChannels, int outHeight, int outWidth, int outChannels,
+    int kernelH, int kernelW, int strideH, int strideW, int padTop, int padLeft, int epilogue)
+{
+    convolve_tile<Tiles<double>::Large>(
+        x, w, bias, residual, y, pictures, height, width, inChannels, outHeight, outWidth, outChannels, kernelH, kernelW, strideH,
+        strideW, padTop, padLeft, epilogue);
+}
+
+// Small outputs: y = epilogue(conv(x, w) + bias + residual), x [pictures, height, width, inChannels], w [outChannels, kernelH, kernelW,
+// inChannels], y and residual (or null) [pictures, outHeight, outWidth, outChannels], bias [outChannels] or null; at most 2^31 - 1
+// output pixels. Moves at least x + w + y. Grid: tiles, Tiles<float>::Small of [pixels, outChannels] a block.
+extern "C" __global__ void __launch_bounds__(Tiles<float>::Small::THREADS) conv2d_small_f32(
+    const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ bias, const float* __restrict__ residual,
+    float* __restrict__ y, int pictures, int height, int width, int inChannels, int outHeight, int outWidth, int outChannels,
+    int kernelH, int kernelW, int strideH, int strideW, int padTop, int padLeft, int epilogue)
+{
+    convolve_tile<Tiles<float>::Small>(
+        x, w, bias, residual, y, pictures, height, width, inChannels, outHeight, outWidth, outChannels, kernelH, kernelW, strideH,
+        strideW, padTop, padLeft, epilogue);
+}
+
+// Small outputs: y = epilogue(conv(x, w) + bias + residual), x [pictures, height, width, inChannels], w [outChannels, kernelH, kernelW,
+// inChannels], y and residual (or null) [pictures, outHeight, outWidth, outChannels], bias [outChannels] or null; at most 2^31 - 1
+// output pixels. Moves at least x + w + y. Grid: tiles, Tiles<double>::Small of [pixels, outChannels] a block.
+extern "C" __global__ void __launch_bounds__(Tiles<double>::Small::THREADS) conv2d_small_f64(
+    const double* __restrict__ x, const double* __restrict__ w, const double* __restrict__ bias, const double* __restrict__ residual,
+    double* __restrict__ y, int pictures, int height, int width, int inChannels, int outHeight, int outWidth, int outChannels,
+    int kernelH, int kernelW, int strideH, int strideW, int padTop, int padLeft, int epilogue)
+{
+    convolve_tile<Tiles<double>::Small>(
+        x, w, bias, residual, y, pictures, height, width, inChannels, outHeight, outWidth, outChannels, kernelH, kernelW, strideH,
+        strideW, padTop, padLeft, epilogue);
+}
+
+// Few output channels: y = epilogue(conv(x, w) + bias + residual), x [pictures, height, width, inChannels], w [outChannels, kernelH, kernelW,
+// inChannels], y and residual (or null) [pictures, outHeight, outWidth, outChannels], bias [outChannels] or null; at most 2^31 - 1
+// output pixels. Moves at least x + w + y. Grid: tiles, Tiles<float>::Narrow of [pixels, outChannels] a block.
+extern "C" __global__ void __launch_bounds__(Tiles<float>::Narrow::THREADS) conv2d_narrow_f32(
+    const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ bias, const float* __restrict__ residual,
+    float* __restrict__ y, int pictures, int height, int width, int inChannels, int outHeight, int outWidth, int outChannels,
+    int kernelH, int kernelW, int strideH, int strideW, int padTop, int padLeft, int epilogue)
+{
+    convolve_tile<Tiles<float>::Narrow>(
+        x, w, bias, residual, y, pictures, height, width, inChannels, outHeight, outWidth, outChannels, kernelH, kernelW, strideH,
+        strideW, padTop, padLeft, epilogue);
+}
+
+// Few output channels: y = epilogue(conv(x, w) + bias + residual), x [pictures, height, width, inChannels], w [outChannels, kernelH, kernelW,
+// inChannels], y and residual (or null) [pictures, outHeight, outWidth, outChannels], bias [outChannels] or null; at most 2^31 - 1
+// output pixels. Moves at least x + w + y. Grid: tiles, Tiles<double>::Narrow of [pixels, outChannels] a block.
+extern "C" __global__ void __launch_bounds__(Tiles<double>::Narrow::THREADS) conv2d_narrow_f64(
+    const double* __restrict__ x, const double* __restrict__ w, const double* __restrict__ bias, const double* __restrict__ residual,
+    double* __restrict__ y, int pictures, int height, int width, int inChannels, int outHeight, int outWidth, int outChannels,
+    int kernelH, int kernelW, int strideH, int strideW, int padTop, int padLeft, int epilogue)
+{
+    convolve_tile<Tiles<double>::Narrow>(
+        x, w, bias, residual, y, pictures, height, width, inChannels, outHeight, outWidth, outChannels, kernelH, kernelW, strideH,
+        strideW, padTop, padLeft, epilogue);
+}

@@ -1,0 +1,230 @@
+// The sampler's arithmetic: timestep embedding, one DDPM or DDIM step, frame 0 put back. The schedule's tables and the timestep
+// lie in device memory, so that one captured sequence of launches serves every step.
+
+__device__ __forceinline__ float square_root(float x) { return sqrtf(x); }
+__device__ __forceinline__ double square_root(double x) { return sqrt(x); }
+
+__device__ __forceinline__ float sine(float x) { return sinf(x); }
+__device__ __forceinline__ double sine(double x) { return sin(x); }
+
+__device__ __forceinline__ float cosine(float x) { return cosf(x); }
+__device__ __forceinline__ double cosine(double x) { return cos(x); }
+
+// A product that is rounded by itself, never contracted into a fused multiply-add: PyTorch rounds after every operation.
+__device__ __forceinline__ float rounded_product(float a, float b) { return __fmul_rn(a, b); }
+__device__ __forceinline__ double rounded_product(double a, double b) { return __dmul_rn(a, b); }
+
+// exp(-log(10000) / (half - 1) * k). The argument is rounded to T as the reference's is, and the exponential to T from double:
+// at t = 999 an error of one float32 step in the frequency would already move the sine by 6e-5.
+template <typename T>
+__device__ __forceinline__ T frequency(int k, int half)
+{
+    const T step = T(-(9.210340371976184 / (double)(half - 1)));
+    return T(exp((double)rounded_product(T(k), step)));
+}
+
+template <typename T>
+__device__ __forceinline__ void embed(const T* __restrict__ timestep, T* __restrict__ y, int batch, int half)
+{
+    const int i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= batch * half)
+    {
+        return;
+    }
+    const int b = i / half, k = i - b * half;
+    const T angle = rounded_product(timestep[b], frequency<T>(k, half));
+    T* const row = y + (long long)b * 2 * half;
+    row[k] = sine(angle);
+    row[half + k] = cosine(angle);
+}
+
+// Sinusoidal embedding (Vaswani et al. 2017, in the order of Ho et al. 2020): timestep [batch] -> y [batch, 2 half], sines then
+// cosines of t exp(-log(10000) k / (half - 1)); half > 1. Writes 2 batch half elements. Grid: batch x half threads.
+extern "C" __global__ void timestep_embedding_f32(const float* __restrict__ timestep, float* __restrict__ y, int batch, int half)
+{
+    embed<float>(timestep, y, batch, half);
+}
+
+// Sinusoidal embedding (Vaswani et al. 2017, in the order of Ho et al. 2020): timestep [batch] -> y [batch, 2 half], sines then
+// cosines of t exp(-log(10000) k / (half - 1)); half > 1. Writes 2 batch half elements. Grid: batch x half threads.
+extern "C" __global__ void timestep_embedding_f64(const double* __restrict__ timestep, double* __restrict__ y, int batch, int half)
+{
+    embed<double>(timestep, y, batch, half);
+}
+
+// The step of a video's element: `index` [1 or batch] (indexStride 0 or 1), or `value` [batch], a whole number, when index is null.
+template <typename T>
+__device__ __forceinline__ int step_of(const int* index, const T* value, int stride, int video)
+{
+    return index != nullptr ? index[(long long)video * stride] : (int)value[(long long)video * stride];
+}
+
+// Where an element of x [batch, frames, frame] lies: blocks along y walk batch x frames, so that video and frame are the same
+// for a whole block and cost no division an element.
+struct Place
+{
+    int video;
+    int frame;
+    int inFrame;
+    long long at;
+    long long inPicture;
+};
+
+__device__ __forceinline__ Place place_of(int frames, int frameElements)
+{
+    Place place;
+    place.video = blockIdx.y / frames;
+    place.frame = blockIdx.y - place.video * frames;
+    place.inFrame = blockIdx.x * blockDim.x + threadIdx.x;
+    place.at = (long long)blockIdx.y * frameElements + place.inFrame;
+    place.inPicture = (long long)place.video * frameElements + place.inFrame;
+    return place;
+}
+
+template <typename T>
+__device__ __forceinline__ void ddpm(
+    const T* __restrict__ x, const T* __restrict__ eps, const T* __restrict__ noise, const T* __restrict__ picture,
+    const int* __restrict__ stepIndex, const T* __restrict__ stepValue, const T* __restrict__ betas,
+    const T* __restrict__ sqrtRecipAlphas, const T* __restrict__ sqrtOneMinusAlphasCumprod,
+    const T* __restrict__ posteriorVariance, T* __restrict__ y, int frames, int frameElements, int stepStride, int steps)
+{
+    const Place place = place_of(frames, frameElements);
+    if (place.inFrame >= frameElements)
+    {
+        return;
+    }
+    if (picture != nullptr && place.frame == 0)
+    {
+        y[place.at] = picture[place.inPicture];
+        return;
+    }
+    int t = step_of(stepIndex, stepValue, stepStride, place.video);
+    t = t < 0 ? 0 : t >= steps ? steps - 1 : t;
+    const T drift = rounded_product(betas[t], eps[place.at]) / sqrtOneMinusAlphasCumprod[t];
+    T value = rounded_product(sqrtRecipAlphas[t], x[place.at] - drift);
+    if (t > 0)
+    {
+        value += rounded_product(square_root(posteriorVariance[t]), noise[place.at]);
+    }
+    y[place.at] = value;
+}
+
+// One ancestral step (Ho et al. 2020, algorithm 2): x, eps, noise, y [batch, frames, frameElements], where an element is a channel
+// of a pixel; y = sqrt(1/alpha_t) (x - beta_t eps / sqrt(1 - abar_t)), plus sqrt(posterior variance_t) noise for t > 0. Frame 0
+// becomes picture [batch, frameElements] unless that is null. t is stepIndex [1 or batch] (stepStride 0 or 1), or stepValue
+// [batch] where stepIndex is null, and is held inside the tables [steps]. Moves 4 elements an element. Grid: (frameElements,
+// batch x frames).
+extern "C" __global__ void ddpm_step_f32(
+    const float* __restrict__ x, const float* __restrict__ eps, const float* __restrict__ noise, const float* __restrict__ picture,
+    const int* __restrict__ stepIndex, const float* __restrict__ stepValue, const float* __restrict__ betas,
+    const float* __restrict__ sqrtRecipAlphas, const float* __restrict__ sqrtOneMinusAlphasCumprod,
+    const float* __restrict__ posteriorVariance, float* __restrict__ y, int frames, int frameElements, int stepStride, int steps)
+{
+    ddpm<float>(
+        x, eps, noise, picture, stepIndex, stepValue, betas, sqrtRecipAlphas, sqrtOneMinusAlphasCumprod, posteriorVariance, y, frames,
+        frameElements, stepStride, steps);
+}
+
+// One ancestral step (Ho et al. 2020, algorithm 2): x, eps, noise, y [batch, frames, frameElements], where an element is a channel
+// of a pixel; y = sqrt(1/alpha_t) (x - beta_t eps / sqrt(1 - abar_t)), plus sqrt(posterior variance_t) noise for t > 0. Frame 0
+// becomes picture [batch, frameElements] unless that is null. t is stepIndex [1 or batch] (stepStride 0 or 1), or stepValue
+// [batch] where stepIndex is null, and is held inside the tables [steps]. Moves 4 elements an element. Grid: (frameElements,
+// batch x frames).
+extern "C" __global__ void ddpm_step_f64(
+    const double* __restrict__ x, const double* __restrict__ eps, const double* __restrict__ noise, const double* __restrict__ picture,
+    const int* __restrict__ stepIndex, const double* __restrict__ stepValue, const double* __restrict__ betas,
+    const double* __restrict__ sqrtRecipAlphas, const double* __restrict__ sqrtOneMinusAlphasCumprod,
+    const double* __restrict__ posteriorVariance, double* __restrict__ y, int frames, int frameElements, int stepStride, int steps)
+{
+    ddpm<double>(
+        x, eps, noise, picture, stepIndex, stepValue, betas, sqrtRecipAlphas, sqrtOneMinusAlphasCumprod, posteriorVariance, y, frames,
+        frameElements, stepStride, steps);
+}
+
+template <typename T>
+__device__ __forceinline__ void ddim(
+    const T* __restrict__ x, const T* __restrict__ eps, const T* __restrict__ noise, const T* __restrict__ picture,
+    const int* __restrict__ stepIndex, const T* __restrict__ stepValue, const int* __restrict__ previousIndex,
+    const T* __restrict__ previousValue, const T* __restrict__ alphasCumprod, T* __restrict__ y, int frames, int frameElements,
+    int stepStride, int steps, T eta)
+{
+    const Place place = place_of(frames, frameElements);
+    if (place.inFrame >= frameElements)
+    {
+        return;
+    }
+    if (picture != nullptr && place.frame == 0)
+    {
+        y[place.at] = picture[place.inPicture];
+        return;
+    }
+    int t = step_of(stepIndex, stepValue, stepStride, place.video);
+    t = t < 0 ? 0 : t >= steps ? steps - 1 : t;
+    int previous = step_of(previousIndex, previousValue, stepStride, place.video);
+    previous = previous >= steps ? steps - 1 : previous;
+    const T current = alphasCumprod[t], next = previous < 0 ? T(1) : alphasCumprod[previous];
+    const T sigma = eta * square_root((T(1) - next) / (T(1) - current)) * square_root(T(1) - current / next);
+    const T remaining = T(1) - next - sigma * sigma;
+    const T predicted = eps[place.at];
+    const T clean = (x[place.at] - square_root(T(1) - current) * predicted) / square_root(current);
+    T value = square_root(next) * clean + square_root(remaining > T(0) ? remaining : T(0)) * predicted;
+    if (noise != nullptr)
+    {
+        value += sigma * noise[place.at];
+    }
+    y[place.at] = value;
+}
+
+// One step of Song et al. 2021 (equation 12) from t to an earlier step: x0 = (x - sqrt(1 - abar_t) eps) / sqrt(abar_t); y = sqrt(abar_p)
+// x0 + sqrt(1 - abar_p - sigma^2) eps + sigma noise, sigma = eta sqrt((1 - abar_p) / (1 - abar_t)) sqrt(1 - abar_t / abar_p). A
+// previous step below 0 is the clean end (abar_p = 1). noise may be null (eta 0). Shapes, frame 0 and steps as in ddpm_step; the
+// previous step is given as the step is. Moves 3 or 4 elements an element. Grid: (frameElements, batch x frames).
+extern "C" __global__ void ddim_step_f32(
+    const float* __restrict__ x, const float* __restrict__ eps, const float* __restrict__ noise, const float* __restrict__ picture,
+    const int* __restrict__ stepIndex, const float* __restrict__ stepValue, const int* __restrict__ previousIndex,
+    const float* __restrict__ previousValue, const float* __restrict__ alphasCumprod, float* __restrict__ y, int frames, int frameElements,
+    int stepStride, int steps, float eta)
+{
+    ddim<float>(
+        x, eps, noise, picture, stepIndex, stepValue, previousIndex, previousValue, alphasCumprod, y, frames, frameElements,
+        stepStride, steps, eta);
+}
+
+// One step of Song et al. 2021 (equation 12) from t to an earlier step: x0 = (x - sqrt(1 - abar_t) eps) / sqrt(abar_t); y = sqrt(abar_p)
+// x0 + sqrt(1 - abar_p - sigma^2) eps + sigma noise, sigma = eta sqrt((1 - abar_p) / (1 - abar_t)) sqrt(1 - abar_t / abar_p). A
+// previous step below 0 is the clean end (abar_p = 1). noise may be null (eta 0). Shapes, frame 0 and steps as in ddpm_step; the
+// previous step is given as the step is. Moves 3 or 4 elements an element. Grid: (frameElements, batch x frames).
+extern "C" __global__ void ddim_step_f64(
+    const double* __restrict__ x, const double* __restrict__ eps, const double* __restrict__ noise, const double* __restrict__ picture,
+    const int* __restrict__ stepIndex, const double* __restrict__ stepValue, const int* __restrict__ previousIndex,
+    const double* __restrict__ previousValue, const double* __restrict__ alphasCumprod, double* __restrict__ y, int frames, int frameElements,
+    int stepStride, int steps, double eta)
+{
+    ddim<double>(
+        x, eps, noise, picture, stepIndex, stepValue, previousIndex, previousValue, alphasCumprod, y, frames, frameElements,
+        stepStride, steps, eta);
+}
+
+template <typename T>
+__device__ __forceinline__ void put_first_frame(const T* __restrict__ picture, T* __restrict__ x, int frames, int frameElements)
+{
+    const int i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i < frameElements)
+    {
+        x[(long long)blockIdx.y * frames * frameElements + i] = picture[(long long)blockIdx.y * frameElements + i];
+    }
+}
+
+// Overwrites frame 0 of x [batch, frames, frameElements] with picture [batch, frameElements], in place: before the first step.
+// Moves 2 batch frameElements elements. Grid: (frameElements, batch).
+extern "C" __global__ void first_frame_f32(const float* __restrict__ picture, float* __restrict__ x, int frames, int frameElements)
+{
+    put_first_frame<float>(picture, x, frames, frameElements);
+}
+
+// Overwrites frame 0 of x [batch, frames, frameElements] with picture [batch, frameElements], in place: before the first step.
+// Moves 2 batch frameElements elements. Grid: (frameElements, batch).
+extern "C" __global__ void first_frame_f64(const double* __restrict__ picture, double* __restrict__ x, int frames, int frameElements)
+{
+    put_first_frame<double>(picture, x, frames, frameElements);
+}
