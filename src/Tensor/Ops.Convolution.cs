@@ -1,0 +1,224 @@
+// Convolutions on channels-last tensors, by the device's library or by our kernels (kernels/convolution.cu).
+using FashionFlow.Gpu;
+using FashionFlow.Gpu.Kernels;
+
+namespace FashionFlow.Tensors;
+
+public static partial class Ops
+{
+    /// <summary>y = epilogue(conv(x, weight) + bias + residual), a cross-correlation as in PyTorch.</summary>
+    /// <param name="x">[n, h, w, ci].</param>
+    /// <param name="weight">[co, kh, kw, ci].</param>
+    /// <param name="bias">[co], or null.</param>
+    /// <param name="stride">Step along height and width.</param>
+    /// <param name="padding">Zeros around the pictures; none if not given.</param>
+    /// <param name="epilogue">Applied last, after the residual is added.</param>
+    /// <param name="residual">Of the result's shape, or null.</param>
+    /// <returns>[n, (h + top + bottom - kh) / stride + 1, (w + left + right - kw) / stride + 1, co].</returns>
+    /// <exception cref="ArgumentException">Shapes, element types or contexts do not fit.</exception>
+    public static Tensor Conv2d(
+        Tensor x,
+        Tensor weight,
+        Tensor? bias,
+        int stride = 1,
+        Padding2d padding = default,
+        Epilogue epilogue = Epilogue.None,
+        Tensor? residual = null)
+    {
+        Require(x.Shape.Rank == 4, $"x must be [n, h, w, channels], not {x.Shape}");
+        Require(weight.Shape.Rank == 4, $"weight must be [out, kernel height, kernel width, in], not {weight.Shape}");
+        Require(stride > 0, $"stride {stride} is not positive");
+        var (n, h, w) = (x.Shape[0], x.Shape[1], x.Shape[2]);
+        return Convolve(x, weight, bias, residual, n, h, w, weight.Shape[1], weight.Shape[2], stride, padding, epilogue, (outH, outW) => [n, outH, outW, weight.Shape[0]]);
+    }
+
+    /// <summary>A convolution over the frames alone, with zeros before the first and after the last: y = conv(x, weight) + bias + residual.</summary>
+    /// <param name="x">[b, f, h, w, ci].</param>
+    /// <param name="weight">[co, kt, ci], kt odd.</param>
+    /// <param name="bias">[co], or null.</param>
+    /// <param name="residual">[b, f, h, w, co], or null.</param>
+    /// <returns>[b, f, h, w, co].</returns>
+    /// <exception cref="ArgumentException">Shapes, element types or contexts do not fit.</exception>
+    public static Tensor TemporalConv(Tensor x, Tensor weight, Tensor? bias, Tensor? residual = null)
+    {
+        Require(x.Shape.Rank == 5, $"x must be [b, frames, h, w, channels], not {x.Shape}");
+        Require(weight.Shape.Rank == 3, $"weight must be [out, kernel, in], not {weight.Shape}");
+        Require(weight.Shape[1] % 2 == 1, $"the kernel of weight {weight.Shape} is even");
+        var shape = x.Shape.With(-1, weight.Shape[0]);
+        var pixels = CheckedInt32((long)x.Shape[2] * x.Shape[3], $"pixels of a frame of x {x.Shape}");
+        var padding = Padding2d.Same(weight.Shape[1], 1);
+        return Convolve(x, weight, bias, residual, x.Shape[0], x.Shape[1], pixels, weight.Shape[1], 1, 1, padding, Epilogue.None, (_, _) => shape);
+    }
+
+    /// <summary>
+    /// A pseudo-3D convolution: a spatial one on every frame, then one over the frames at every pixel, both keeping the size,
+    /// with nothing between them.
+    /// </summary>
+    /// <param name="x">[b, f, h, w, ci].</param>
+    /// <param name="spatialWeight">[co, k, k, ci], k odd.</param>
+    /// <param name="spatialBias">[co], or null.</param>
+    /// <param name="temporalWeight">[co, kt, co], kt odd; null leaves the temporal part out (k = 1, or time not enabled).</param>
+    /// <param name="temporalBias">[co], or null.</param>
+    /// <param name="residual">[b, f, h, w, co] to add to the result, or null.</param>
+    /// <returns>[b, f, h, w, co].</returns>
+    /// <exception cref="ArgumentException">Shapes, element types or contexts do not fit.</exception>
+    public static Tensor PseudoConv3d(
+        Tensor x, Tensor spatialWeight, Tensor? spatialBias, Tensor? temporalWeight, Tensor? temporalBias, Tensor? residual = null)
+    {
+        Require(x.Shape.Rank == 5, $"x must be [b, frames, h, w, channels], not {x.Shape}");
+        Require(spatialWeight.Shape.Rank == 4, $"spatial weight must be [out, k, k, in], not {spatialWeight.Shape}");
+        Require(
+            spatialWeight.Shape[1] % 2 == 1 && spatialWeight.Shape[2] % 2 == 1,
+            $"the kernel of spatial weight {spatialWeight.Shape} is even");
+        Require(temporalBias is null || temporalWeight is not null, $"a temporal bias without a temporal weight");
+        var shape = x.Shape.With(-1, spatialWeight.Shape[0]);
+        var frames = CheckedInt32((long)x.Shape[0] * x.Shape[1], $"frames of x {x.Shape}");
+        var padding = Padding2d.Same(spatialWeight.Shape[1], spatialWeight.Shape[2]);
+        var spatial = Convolve(
+            x, spatialWeight, spatialBias, temporalWeight is null ? residual : null, frames, x.Shape[2], x.Shape[3], spatialWeight.Shape[1],
+            spatialWeight.Shape[2], 1, padding, Epilogue.None, (_, _) => shape);
+        if (temporalWeight is null)
+        {
+            return spatial;
+        }
+
+        using (spatial)
+        {
+            return TemporalConv(spatial, temporalWeight, temporalBias, residual);
+        }
+    }
+
+    /// <summary>The convolution behind the public ones: x seen as [n, h, w, ci], weight as [co, kernelH, kernelW, ci].</summary>
+    private static Tensor Convolve(
+        Tensor x,
+        Tensor weight,
+        Tensor? bias,
+        Tensor? residual,
+        int n,
+        int h,
+        int w,
+        int kernelH,
+        int kernelW,
+        int stride,
+        Padding2d padding,
+        Epilogue epilogue,
+        Func<int, int, Shape> shapeOf,
+        [System.Runtime.CompilerServices.CallerMemberName] string operation = "")
+    {
+        RequireAlike(x, weight, operation);
+        var (ci, co) = (x.Shape[-1], weight.Shape[0]);
+        Require(weight.Shape[-1] == ci, $"weight {weight.Shape} is for {weight.Shape[-1]} channels, x {x.Shape} has {ci}", operation);
+        Require(ci > 0 && co > 0 && kernelH > 0 && kernelW > 0, $"weight {weight.Shape} is empty", operation);
+        Require(padding is { Top: >= 0, Left: >= 0, Bottom: >= 0, Right: >= 0 }, $"negative padding {padding}", operation);
+        Require(
+            (long)h + padding.Top + padding.Bottom >= kernelH && (long)w + padding.Left + padding.Right >= kernelW,
+            $"x {x.Shape} with its padding is smaller than the kernel of weight {weight.Shape}", operation);
+        RequireBias(x, bias, co, operation);
+        var d = new ConvolutionDescription
+        {
+            ElementType = x.DType,
+            AccumulationType = x.DType,
+            N = n,
+            H = h,
+            W = w,
+            InChannels = ci,
+            OutChannels = co,
+            KernelH = kernelH,
+            KernelW = kernelW,
+            StrideH = stride,
+            StrideW = stride,
+            PadTop = padding.Top,
+            PadLeft = padding.Left,
+            PadBottom = padding.Bottom,
+            PadRight = padding.Right,
+            Epilogue = epilogue,
+        };
+        var shape = shapeOf(d.OutH, d.OutW);
+        RequireResidual(x, residual, shape, operation);
+        Require((long)h * w <= int.MaxValue, $"a picture of x {x.Shape} has more than 2^31 - 1 pixels", operation);
+        var y = Tensor.Empty(x.Context, shape, x.DType);
+        if (y.Count == 0)
+        {
+            return y;
+        }
+
+        var rows = CheckedInt32(y.Count / co, $"{operation}: output pixels {shape}");
+        if (kernelH == 1 && kernelW == 1 && stride == 1 && padding == default)
+        {
+            // A 1 x 1 convolution is a product of pixels and weights as they lie.
+            var product = new GemmDescription
+            {
+                ElementType = x.DType,
+                AccumulationType = x.DType,
+                M = rows,
+                N = co,
+                K = ci,
+                TransposeB = true,
+                LeadingDimensionA = ci,
+                LeadingDimensionB = ci,
+                LeadingDimensionC = co,
+                Epilogue = epilogue,
+            };
+            Product(x.Context, product, Bytes(x), Bytes(weight), Bytes(bias), Bytes(residual), y);
+        }
+        else if (x.Context.Backend == MatmulBackend.Library && x.Context.Device.Dnn is { } dnn)
+        {
+            using var workspace = Workspace(x.Context, dnn.WorkspaceBytes(d), out var memory);
+            dnn.ConvolutionForward(x.Context.Stream, d, Bytes(x), Bytes(weight), Bytes(bias), Bytes(residual), Bytes(y), memory);
+        }
+        else
+        {
+            ConvolveByKernels(x.Context.Stream, d, rows, Bytes(x), Bytes(weight), Bytes(bias), Bytes(residual), Bytes(y));
+        }
+
+        return y;
+    }
+
+    private static void ConvolveByKernels(
+        GpuStream stream,
+        in ConvolutionDescription d,
+        int rows,
+        DevicePointer<byte> x,
+        DevicePointer<byte> weight,
+        DevicePointer<byte> bias,
+        DevicePointer<byte> residual,
+        DevicePointer<byte> y)
+    {
+        var tile = ChooseTile(rows, d.OutChannels, 1, d.ElementType);
+        var launch = TiledLaunch(tile, rows, d.OutChannels, 1, d.ElementType);
+        if (d.ElementType == DType.Float32)
+        {
+            ConvolutionKernel<float> kernel = tile switch
+            {
+                Tile.Large => ConvolutionKernels.Conv2dF32,
+                Tile.Small => ConvolutionKernels.Conv2dSmallF32,
+                _ => ConvolutionKernels.Conv2dNarrowF32,
+            };
+            kernel(
+                stream, launch, x.Cast<float>(), weight.Cast<float>(), bias.Cast<float>(), residual.Cast<float>(), y.Cast<float>(), d.N, d.H, d.W,
+                d.InChannels, d.OutH, d.OutW, d.OutChannels, d.KernelH, d.KernelW, d.StrideH, d.StrideW, d.PadTop, d.PadLeft, (int)d.Epilogue);
+        }
+        else if (d.ElementType == DType.Float64)
+        {
+            ConvolutionKernel<double> kernel = tile switch
+            {
+                Tile.Large => ConvolutionKernels.Conv2dF64,
+                Tile.Small => ConvolutionKernels.Conv2dSmallF64,
+                _ => ConvolutionKernels.Conv2dNarrowF64,
+            };
+            kernel(
+                stream, launch, x.Cast<double>(), weight.Cast<double>(), bias.Cast<double>(), residual.Cast<double>(), y.Cast<double>(), d.N, d.H,
+                d.W, d.InChannels, d.OutH, d.OutW, d.OutChannels, d.KernelH, d.KernelW, d.StrideH, d.StrideW, d.PadTop, d.PadLeft, (int)d.Epilogue);
+        }
+        else
+        {
+            throw UnsupportedType(d.ElementType, "convolution");
+        }
+    }
+
+    private delegate void ConvolutionKernel<T>(
+        GpuStream stream, in LaunchShape shape, DevicePointer<T> x, DevicePointer<T> w, DevicePointer<T> bias, DevicePointer<T> residual,
+        DevicePointer<T> y, int pictures, int height, int width, int inChannels, int outHeight, int outWidth, int outChannels, int kernelH,
+        int kernelW, int strideH, int strideW, int padTop, int padLeft, int epilogue)
+        where T : unmanaged;
+}

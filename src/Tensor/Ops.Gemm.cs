@@ -1,0 +1,341 @@
+// Linear layers and batched matrix products, by the device's library or by our kernels (kernels/gemm.cu).
+using FashionFlow.Gpu;
+using FashionFlow.Gpu.Kernels;
+
+namespace FashionFlow.Tensors;
+
+public static partial class Ops
+{
+    /// <summary>Most rows that the kernel for few rows takes: beyond, a tile reads the weights less often.</summary>
+    private const int FewRows = 4;
+
+    /// <summary>Most columns that the narrow tile is used for.</summary>
+    private const int NarrowColumns = 16;
+
+    /// <summary>Large tiles are used from this many on: enough for every multiprocessor of a large GPU to have one.</summary>
+    private const int ManyTiles = 128;
+
+    private const int MaxGridZ = 65535;
+
+    /// <summary>y = epilogue(x weight^T + bias + residual): a linear layer on the last axis.</summary>
+    /// <param name="x">[.., k].</param>
+    /// <param name="weight">[n, k], as PyTorch stores it.</param>
+    /// <param name="bias">[n], or null.</param>
+    /// <param name="epilogue">Applied last, after the residual is added.</param>
+    /// <param name="residual">[.., n], or null.</param>
+    /// <returns>[.., n].</returns>
+    /// <exception cref="ArgumentException">Shapes, element types or contexts do not fit.</exception>
+    public static Tensor Linear(
+        Tensor x, Tensor weight, Tensor? bias = null, Epilogue epilogue = Epilogue.None, Tensor? residual = null)
+    {
+        Require(weight.Shape.Rank == 2, $"weight must be [n, k], not {weight.Shape}");
+        Require(x.Shape.Rank >= 1 && x.Shape[-1] == weight.Shape[1], $"x {x.Shape} does not end in the {weight.Shape[1]} columns of weight {weight.Shape}");
+        RequireAlike(x, weight);
+        var (n, k) = (weight.Shape[0], weight.Shape[1]);
+        var shape = x.Shape.With(-1, n);
+        RequireBias(x, bias, n);
+        RequireResidual(x, residual, shape);
+        Require(k > 0 && n > 0, $"weight {weight.Shape} is empty");
+        var y = Tensor.Empty(x.Context, shape, x.DType);
+        Product(
+            x.Context,
+            new GemmDescription
+            {
+                ElementType = x.DType,
+                AccumulationType = x.DType,
+                M = CheckedInt32(x.Count / k, $"rows of x {x.Shape}"),
+                N = n,
+                K = k,
+                TransposeB = true,
+                LeadingDimensionA = k,
+                LeadingDimensionB = k,
+                LeadingDimensionC = n,
+                Epilogue = epilogue,
+            },
+            Bytes(x),
+            Bytes(weight),
+            Bytes(bias),
+            Bytes(residual),
+            y);
+        return y;
+    }
+
+    /// <summary>alpha * op(a) op(b) for every matrix of the leading axes.</summary>
+    /// <param name="a">[.., m, k], or [.., k, m] transposed.</param>
+    /// <param name="b">[.., k, n], or [.., n, k] transposed. Leading axes are a's, or there are none and b is shared.</param>
+    /// <param name="transposeA">Whether a is stored [k, m].</param>
+    /// <param name="transposeB">Whether b is stored [n, k].</param>
+    /// <param name="alpha">Factor of the product.</param>
+    /// <returns>[.., m, n].</returns>
+    /// <exception cref="ArgumentException">Shapes, element types or contexts do not fit.</exception>
+    public static Tensor MatMul(Tensor a, Tensor b, bool transposeA = false, bool transposeB = false, double alpha = 1)
+    {
+        Require(a.Shape.Rank >= 2 && b.Shape.Rank >= 2, $"operands must be matrices, not {a.Shape} and {b.Shape}");
+        RequireAlike(a, b);
+        var (m, k) = transposeA ? (a.Shape[-1], a.Shape[-2]) : (a.Shape[-2], a.Shape[-1]);
+        var (kOfB, n) = transposeB ? (b.Shape[-1], b.Shape[-2]) : (b.Shape[-2], b.Shape[-1]);
+        Require(k == kOfB, $"sums over {k} in a {a.Shape} and over {kOfB} in b {b.Shape}");
+        Require(k > 0, $"a {a.Shape} and b {b.Shape} have empty sums");
+        var shared = b.Shape.Rank == 2;
+        Require(
+            shared || b.Shape.Lengths[..^2].SequenceEqual(a.Shape.Lengths[..^2]),
+            $"leading axes differ in a {a.Shape} and b {b.Shape}");
+        var batch = a.Shape.CountBetween(0, a.Shape.Rank - 2);
+        var y = Tensor.Empty(a.Context, a.Shape.With(-2, m).With(-1, n), a.DType);
+        var rowsJoin = shared && !transposeA;
+        Product(
+            a.Context,
+            new GemmDescription
+            {
+                ElementType = a.DType,
+                AccumulationType = a.DType,
+                M = rowsJoin ? CheckedInt32(batch * m, $"rows of a {a.Shape}") : m,
+                N = n,
+                K = k,
+                TransposeA = transposeA,
+                TransposeB = transposeB,
+                LeadingDimensionA = transposeA ? m : k,
+                LeadingDimensionB = transposeB ? k : n,
+                LeadingDimensionC = n,
+                BatchCount = rowsJoin ? 1 : CheckedInt32(batch, $"matrices in a {a.Shape}"),
+                BatchStrideA = (long)m * k,
+                BatchStrideB = shared ? 0 : (long)k * n,
+                BatchStrideC = (long)m * n,
+                Alpha = alpha,
+            },
+            Bytes(a),
+            Bytes(b),
+            default,
+            default,
+            y);
+        return y;
+    }
+
+    /// <summary>y = epilogue(alpha op(A) op(B) + bias + residual), the way that the context asks for.</summary>
+    private static void Product(
+        DeviceContext context,
+        GemmDescription d,
+        DevicePointer<byte> a,
+        DevicePointer<byte> b,
+        DevicePointer<byte> bias,
+        DevicePointer<byte> residual,
+        Tensor y)
+    {
+        if (y.Count == 0)
+        {
+            return;
+        }
+
+        if (context.Backend == MatmulBackend.Library && context.Device.Blas is { } blas)
+        {
+            if (!residual.IsNull)
+            {
+                context.Device.Copy(Bytes(y), residual, y.Bytes, context.Stream);
+                d = d with { Beta = 1 };
+            }
+
+            using var workspace = Workspace(context, blas.WorkspaceBytes(d), out var memory);
+            blas.Gemm(context.Stream, d, a, b, bias, Bytes(y), memory);
+        }
+        else
+        {
+            ProductByKernels(context, d, a, b, bias, residual, Bytes(y));
+        }
+    }
+
+    private static void ProductByKernels(
+        DeviceContext context,
+        in GemmDescription d,
+        DevicePointer<byte> a,
+        DevicePointer<byte> b,
+        DevicePointer<byte> bias,
+        DevicePointer<byte> residual,
+        DevicePointer<byte> c)
+    {
+        var size = d.ElementType.SizeInBytes();
+        for (var first = 0; first < d.BatchCount; first += MaxGridZ)
+        {
+            var part = d with { BatchCount = Math.Min(MaxGridZ, d.BatchCount - first) };
+            var own = a.Offset(first * d.BatchStrideA * size);
+            var other = b.Offset(first * d.BatchStrideB * size);
+            var added = residual.IsNull ? residual : residual.Offset(first * d.BatchStrideC * size);
+            var result = c.Offset(first * d.BatchStrideC * size);
+            if (d.ElementType == DType.Float32)
+            {
+                ProductFloat32(context.Stream, part, own.Cast<float>(), other.Cast<float>(), bias.Cast<float>(), added.Cast<float>(), result.Cast<float>());
+            }
+            else if (d.ElementType == DType.Float64)
+            {
+                ProductFloat64(context.Stream, part, own.Cast<double>(), other.Cast<double>(), bias.Cast<double>(), added.Cast<double>(), result.Cast<double>());
+            }
+            else
+            {
+                throw UnsupportedType(d.ElementType, "matrix product");
+            }
+        }
+    }
+
+    /// <summary>The tile that a product or convolution of this shape is cut into; it depends on the shape alone.</summary>
+    private static Tile ChooseTile(long rows, long columns, int batch, DType type)
+    {
+        var edge = LargeEdge(type);
+        return columns <= NarrowColumns ? Tile.Narrow
+            : columns > edge / 2 && Tiles(rows, edge) * Tiles(columns, edge) * batch >= ManyTiles ? Tile.Large
+            : Tile.Small;
+    }
+
+    /// <summary>The launch of a tiled kernel; the numbers are Tiles of kernels/gemm.cu and kernels/convolution.cu.</summary>
+    private static LaunchShape TiledLaunch(Tile tile, long rows, long columns, int batch, DType type)
+    {
+        var edge = LargeEdge(type);
+        var (height, width, threads) = tile switch
+        {
+            Tile.Large => (edge, edge, 256),
+            Tile.Small => (edge / 2, edge / 2, 64),
+            _ => (edge, NarrowColumns, 64),
+        };
+        return new(new Dim3(checked((int)(Tiles(rows, height) * Tiles(columns, width))), 1, batch), threads);
+    }
+
+    private static int LargeEdge(DType type) => type == DType.Float32 ? 128 : 64;
+
+    private static long Tiles(long extent, int edge) => (extent + edge - 1) / edge;
+
+    private static DevicePointer<byte> Bytes(Tensor? tensor) => tensor is null ? default : tensor.Pointer<byte>();
+
+    private static int CheckedInt32(long value, string what)
+        => value <= int.MaxValue ? (int)value : throw new ArgumentException($"{what}: {value} is more than 2^31 - 1");
+
+    private static void RequireBias(Tensor x, Tensor? bias, int columns, [System.Runtime.CompilerServices.CallerMemberName] string operation = "")
+    {
+        if (bias is not null)
+        {
+            Require(bias.Count == columns && bias.Shape.Rank == 1, $"bias must be [{columns}], not {bias.Shape}", operation);
+            RequireAlike(x, bias, operation);
+        }
+    }
+
+    private static void RequireResidual(Tensor x, Tensor? residual, Shape shape, [System.Runtime.CompilerServices.CallerMemberName] string operation = "")
+    {
+        if (residual is not null)
+        {
+            Require(residual.Shape == shape, $"residual must be {shape} like the result, not {residual.Shape}", operation);
+            RequireAlike(x, residual, operation);
+        }
+    }
+
+    /// <summary>Memory for one library call, given back (in stream order) when the tensor is disposed; null where none is asked for.</summary>
+    private static Tensor? Workspace(DeviceContext context, long bytes, out Workspace workspace)
+    {
+        if (bytes <= 0)
+        {
+            workspace = default;
+            return null;
+        }
+
+        var tensor = TensorScope.Detach(Tensor.Empty(context, [CheckedInt32((bytes + 7) / 8, "words of library workspace")], DType.Float64));
+        workspace = new Workspace(Bytes(tensor), bytes);
+        return tensor;
+    }
+
+    private static ArgumentException UnsupportedType(DType type, string operation)
+        => new($"{operation}: no kernel for elements of type {type}; Float32 and Float64 are supported");
+
+    /// <summary>The tiles that kernels/gemm.cu and kernels/convolution.cu have.</summary>
+    private enum Tile
+    {
+        Large,
+        Small,
+        Narrow,
+    }
+
+    private delegate void ProductKernel<T>(
+        GpuStream stream, in LaunchShape shape, DevicePointer<T> a, DevicePointer<T> b, DevicePointer<T> bias, DevicePointer<T> residual,
+        DevicePointer<T> c, int m, int n, int k, long lda, long ldb, long ldc, long strideA, long strideB, long strideC, T alpha, T beta,
+        int epilogue)
+        where T : unmanaged;
+
+    private static void ProductFloat32(
+        GpuStream stream,
+        in GemmDescription d,
+        DevicePointer<float> a,
+        DevicePointer<float> b,
+        DevicePointer<float> bias,
+        DevicePointer<float> residual,
+        DevicePointer<float> c)
+    {
+        if (d is { M: <= FewRows, TransposeA: false, TransposeB: true, BatchCount: 1 })
+        {
+            var warps = new LaunchShape(new Dim3((int)Tiles(d.N, 4), (int)Tiles(d.M, FewRows)), 128);
+            GemmKernels.GemmNtRowsF32(
+                stream, warps, a, b, bias, residual, c, d.M, d.N, d.K, d.LeadingDimensionA, d.LeadingDimensionB, d.LeadingDimensionC,
+                (float)d.Alpha, 1, (int)d.Epilogue);
+            return;
+        }
+
+        var tile = ChooseTile(d.M, d.N, d.BatchCount, d.ElementType);
+        if (tile == Tile.Narrow && d.TransposeA)
+        {
+            tile = Tile.Small;
+        }
+
+        ProductKernel<float> kernel = (tile, d.TransposeA, d.TransposeB) switch
+        {
+            (Tile.Large, false, false) => GemmKernels.GemmNnF32,
+            (Tile.Large, false, true) => GemmKernels.GemmNtF32,
+            (Tile.Large, true, false) => GemmKernels.GemmTnF32,
+            (Tile.Large, true, true) => GemmKernels.GemmTtF32,
+            (Tile.Narrow, _, false) => GemmKernels.GemmNnNarrowF32,
+            (Tile.Narrow, _, true) => GemmKernels.GemmNtNarrowF32,
+            (_, false, false) => GemmKernels.GemmNnSmallF32,
+            (_, false, true) => GemmKernels.GemmNtSmallF32,
+            (_, true, false) => GemmKernels.GemmTnSmallF32,
+            (_, true, true) => GemmKernels.GemmTtSmallF32,
+        };
+        kernel(
+            stream, TiledLaunch(tile, d.M, d.N, d.BatchCount, d.ElementType), a, b, bias, residual, c, d.M, d.N, d.K, d.LeadingDimensionA,
+            d.LeadingDimensionB, d.LeadingDimensionC, d.BatchStrideA, d.BatchStrideB, d.BatchStrideC, (float)d.Alpha, 1, (int)d.Epilogue);
+    }
+
+    private static void ProductFloat64(
+        GpuStream stream,
+        in GemmDescription d,
+        DevicePointer<double> a,
+        DevicePointer<double> b,
+        DevicePointer<double> bias,
+        DevicePointer<double> residual,
+        DevicePointer<double> c)
+    {
+        if (d is { M: <= FewRows, TransposeA: false, TransposeB: true, BatchCount: 1 })
+        {
+            var warps = new LaunchShape(new Dim3((int)Tiles(d.N, 4), (int)Tiles(d.M, FewRows)), 128);
+            GemmKernels.GemmNtRowsF64(
+                stream, warps, a, b, bias, residual, c, d.M, d.N, d.K, d.LeadingDimensionA, d.LeadingDimensionB, d.LeadingDimensionC,
+                (double)d.Alpha, 1, (int)d.Epilogue);
+            return;
+        }
+
+        var tile = ChooseTile(d.M, d.N, d.BatchCount, d.ElementType);
+        if (tile == Tile.Narrow && d.TransposeA)
+        {
+            tile = Tile.Small;
+        }
+
+        ProductKernel<double> kernel = (tile, d.TransposeA, d.TransposeB) switch
+        {
+            (Tile.Large, false, false) => GemmKernels.GemmNnF64,
+            (Tile.Large, false, true) => GemmKernels.GemmNtF64,
+            (Tile.Large, true, false) => GemmKernels.GemmTnF64,
+            (Tile.Large, true, true) => GemmKernels.GemmTtF64,
+            (Tile.Narrow, _, false) => GemmKernels.GemmNnNarrowF64,
+            (Tile.Narrow, _, true) => GemmKernels.GemmNtNarrowF64,
+            (_, false, false) => GemmKernels.GemmNnSmallF64,
+            (_, false, true) => GemmKernels.GemmNtSmallF64,
+            (_, true, false) => GemmKernels.GemmTnSmallF64,
+            (_, true, true) => GemmKernels.GemmTtSmallF64,
+        };
+        kernel(
+            stream, TiledLaunch(tile, d.M, d.N, d.BatchCount, d.ElementType), a, b, bias, residual, c, d.M, d.N, d.K, d.LeadingDimensionA,
+            d.LeadingDimensionB, d.LeadingDimensionC, d.BatchStrideA, d.BatchStrideB, d.BatchStrideC, (double)d.Alpha, 1, (int)d.Epilogue);
+    }
+}
