@@ -11,12 +11,22 @@ namespace FashionFlow.Tensors;
 /// <remarks>Errors: <see cref="ArgumentException"/> with one line that names the operator, the operand and the shapes.</remarks>
 public static partial class Ops
 {
+    /// <summary>Most elements of a tensor that kernels take: their 32-bit indices may run a block past the end.</summary>
+    private const int MaxCount = int.MaxValue - 8191;
+
     /// <summary>Threads a block of kernels that map elements.</summary>
     private const int ElementwiseThreads = 256;
 
     /// <summary>Blocks of <paramref name="threads"/> threads that give each of <paramref name="count"/> items (one at least) a thread.</summary>
-    private static LaunchShape Cover(long count, int threads = ElementwiseThreads)
-        => new(checked((int)((count + threads - 1) / threads)), threads);
+    private static LaunchShape Cover(long count, int threads = ElementwiseThreads) => new(checked((int)((count - 1) / threads)) + 1, threads);
+
+    /// <summary>The launch of a kernel built on <c>row_tile</c> (kernels/include/rows.cuh): a warp takes 1024 columns of a row.</summary>
+    private static LaunchShape CoverRows(int rows, int columns) => new(DivideUp(rows, 8) * DivideUp(columns, 1024), new Dim3(32, 8));
+
+    private static int DivideUp(int value, int divisor) => ((value - 1) / divisor) + 1;
+
+    /// <summary>A tensor of undefined contents with the element type and context of <paramref name="x"/>.</summary>
+    private static Tensor Like(Tensor x, Shape shape) => Tensor.Empty(x.Context, shape, x.DType);
 
     /// <summary>Fails with "operation: message" unless a condition on the operands holds. The message is built only if it does not.</summary>
     private static void Require(
@@ -30,24 +40,45 @@ public static partial class Ops
         }
     }
 
-    /// <summary>Fails unless both tensors have one element type and one context.</summary>
-    private static void RequireAlike(Tensor a, Tensor b, [CallerMemberName] string operation = "")
+    /// <summary>Fails unless an operand's elements are float or double and few enough for a kernel's indices.</summary>
+    private static void RequireFloating(Tensor x, [CallerMemberName] string operation = "") => RequireFloating(x.Shape, x.DType, operation);
+
+    private static void RequireFloating(Shape shape, DType type, string operation)
     {
-        Require(a.DType == b.DType, $"operands of different element types, {a} and {b}", operation);
-        Require(a.Context == b.Context, $"operands of different device contexts, {a} and {b}", operation);
+        Require(type is DType.Float32 or DType.Float64, $"no kernel for elements of type {type}; Float32 and Float64 are supported", operation);
+        Require(shape.Count <= MaxCount, $"shape {shape} holds more than {MaxCount} elements", operation);
+    }
+
+    /// <summary>A float or double tensor of undefined contents.</summary>
+    private static Tensor NewFloating(DeviceContext context, Shape shape, DType type, [CallerMemberName] string operation = "")
+    {
+        RequireFloating(shape, type, operation);
+        return Tensor.Empty(context, shape, type);
     }
 
     /// <summary>The number of elements as kernels count them.</summary>
-    /// <exception cref="ArgumentException">More than 2^31 - 1.</exception>
     private static int CountInt32(Tensor x, [CallerMemberName] string operation = "")
     {
-        Require(x.Count <= int.MaxValue, $"{x} holds more than 2^31 - 1 elements", operation);
+        Require(x.Count <= MaxCount, $"{x} holds more than {MaxCount} elements", operation);
         return (int)x.Count;
     }
 
     /// <summary>The error for an element type that an operator has no kernel for.</summary>
     private static ArgumentException UnsupportedType(Tensor x, [CallerMemberName] string operation = "")
         => new($"{operation}: no kernel for elements of type {x.DType}; Float32 and Float64 are supported");
+
+    /// <summary>Fails unless an operand has so many axes; <paramref name="layout"/> says which, such as "[n, h, w, c]".</summary>
+    private static void RequireRank(Tensor x, int rank, string layout, [CallerMemberName] string operation = "")
+        => Require(x.Shape.Rank == rank, $"x is {x.Shape}, expected {layout}", operation);
+
+    /// <summary>Fails unless both operands have one element type, float or double, and one context.</summary>
+    private static void RequireAlike(Tensor a, Tensor b, [CallerMemberName] string operation = "")
+    {
+        RequireFloating(a, operation);
+        RequireFloating(b, operation);
+        Require(a.DType == b.DType, $"operands of different element types, {a} and {b}", operation);
+        Require(a.Context == b.Context, $"operands of different device contexts, {a} and {b}", operation);
+    }
 
     /// <summary>The message of a requirement: formatted only when the requirement fails.</summary>
     [InterpolatedStringHandler]
