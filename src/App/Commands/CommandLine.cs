@@ -1,0 +1,163 @@
+// The tree of commands, and how parsing errors and exceptions become a line on standard error and an exit code.
+using System.CommandLine;
+using System.CommandLine.Help;
+using System.CommandLine.Invocation;
+using FashionFlow.App.Terminal;
+using FashionFlow.Gpu;
+
+namespace FashionFlow.App.Commands;
+
+/// <summary>Parses and runs.</summary>
+internal static class CommandLine
+{
+    /// <summary>The name that people type.</summary>
+    public const string ProgramName = "fashionflow";
+
+    private const string ExitCodes =
+        """
+        Exit codes:
+          0    done
+          1    done, and the answer is no: compare found a difference, doctor found something missing
+          2    the command line is wrong
+          3    an input (picture, model, reference) is missing or damaged
+          4    the device is not there, or failed
+          5    the output could not be written
+          70   an error of the program itself
+          130  stopped by Ctrl-C (143: by SIGTERM); no file is left behind
+        """;
+
+    /// <summary>Runs one command line.</summary>
+    /// <returns>The exit code.</returns>
+    public static int Run(string[] arguments, Screen screen, Interruption interruption)
+    {
+        var root = Build(screen, interruption);
+        var parsed = root.Parse(arguments);
+        if (parsed.Errors.Count > 0)
+        {
+            return Refuse(parsed, screen);
+        }
+
+        try
+        {
+            return parsed.Invoke(new InvocationConfiguration
+            {
+                EnableDefaultExceptionHandler = false,
+                ProcessTerminationTimeout = null,
+            });
+        }
+        catch (OperationCanceledException) when (interruption.Token.IsCancellationRequested)
+        {
+            screen.WriteError("Stopped; no file was written.", advice: null);
+            return interruption.ExitCode;
+        }
+        catch (Exception e)
+        {
+            return Report(e, screen);
+        }
+    }
+
+    private static Command Build(Screen screen, Interruption interruption)
+    {
+        var root = new Command(ProgramName, "Turns a still picture of a garment into a video of it moving, on NVIDIA GPUs or the built-in virtual one.");
+        var version = new Option<bool>("--version") { Description = "Print the version." };
+        version.Action = new RunAction(() => VersionCommand.Run(screen));
+        root.Options.Add(version);
+        var help = new HelpOption("--help", "-h", "-?") { Recursive = true };
+        help.Action = new HelpWithExamples((HelpAction)help.Action!, screen);
+        root.Options.Add(help);
+        root.Subcommands.Add(VersionCommand.Create(screen));
+        root.Subcommands.Add(KernelsCommand.Create(screen));
+        root.SetAction(parsed =>
+        {
+            new HelpAction().Invoke(parsed);
+            return ExitCode.Usage;
+        });
+        return root;
+    }
+
+    // The first error alone: the others are usually its consequences.
+    private static int Refuse(ParseResult parsed, Screen screen)
+    {
+        var path = new List<string>();
+        for (var result = parsed.CommandResult; result is not null; result = result.Parent as System.CommandLine.Parsing.CommandResult)
+        {
+            path.Insert(0, result.Command.Name);
+        }
+
+        var advice = $"See: {string.Join(' ', path)} --help";
+        var message = parsed.Errors[0].Message;
+        if (parsed.UnmatchedTokens.Count > 0)
+        {
+            var word = parsed.UnmatchedTokens[0];
+            var isOption = word.StartsWith('-');
+            message = $"'{word}' is not {(isOption ? "an option" : path.Count == 1 ? "a command" : "an argument")} of {string.Join(' ', path)}.";
+            var command = parsed.CommandResult.Command;
+            var known = isOption ? command.Options.Where(o => !o.Hidden).Select(o => o.Name) : command.Subcommands.Where(c => !c.Hidden).Select(c => c.Name);
+            if (Spelling.Nearest(word, known) is { } nearest)
+            {
+                advice = $"Did you mean {nearest}? {advice}";
+            }
+        }
+
+        screen.WriteError(message, advice);
+        return ExitCode.Usage;
+    }
+
+    private static int Report(Exception e, Screen screen)
+    {
+        var (code, message, advice) = e switch
+        {
+            UserError user => (user.ExitCode, user.Message, user.Advice),
+            GpuException gpu => (ExitCode.Device, gpu.Message, "See what there is: fashionflow doctor"),
+            _ => (ExitCode.Internal, $"An error of the program itself: {e.GetType().Name}: {e.Message}", "FASHIONFLOW_DEBUG=1 shows where; please report it."),
+        };
+        screen.WriteError(message, advice);
+        if (Environment.GetEnvironmentVariable("FASHIONFLOW_DEBUG") == "1")
+        {
+            screen.Note(e.ToString());
+        }
+
+        return code;
+    }
+
+    private sealed class RunAction(Func<int> run) : SynchronousCommandLineAction
+    {
+        public override int Invoke(ParseResult parseResult) => run();
+    }
+
+    private sealed class HelpWithExamples(HelpAction help, Screen screen) : SynchronousCommandLineAction
+    {
+        public override bool ClearsParseErrors => true;
+
+        public override int Invoke(ParseResult parseResult)
+        {
+            // Whoever asks about a hidden command knows it.
+            parseResult.CommandResult.Command.Hidden = false;
+            help.Invoke(parseResult);
+            if (parseResult.CommandResult.Command is WithExamples command)
+            {
+                screen.WriteLine("Examples:");
+                foreach (var example in command.Examples)
+                {
+                    screen.WriteLine($"  {ProgramName} {example}");
+                }
+
+                screen.WriteLine(string.Empty);
+            }
+            else if (parseResult.CommandResult.Parent is null)
+            {
+                screen.WriteLine(ExitCodes);
+                screen.WriteLine(string.Empty);
+            }
+
+            return ExitCode.Success;
+        }
+    }
+}
+
+/// <summary>A command whose help ends with examples.</summary>
+internal sealed class WithExamples(string name, string description, params string[] examples) : Command(name, description)
+{
+    /// <summary>Command lines without the program's name.</summary>
+    public IReadOnlyList<string> Examples { get; } = examples;
+}

@@ -1,0 +1,101 @@
+// Options that several commands share, with errors in plain words.
+using System.CommandLine;
+using System.Globalization;
+
+namespace FashionFlow.App.Commands;
+
+/// <summary>Makes options. Every error names the option, what it takes and what was given.</summary>
+internal static class CommonOptions
+{
+    /// <summary><c>--device</c>.</summary>
+    public static Option<string> Device()
+    {
+        var option = new Option<string>("--device", "-d")
+        {
+            Description = "Where to compute: auto takes a GPU when there is one, else the virtual GPU; or cuda, cuda:N, virtual, virtual:sm_80.",
+            DefaultValueFactory = _ => "auto",
+            HelpName = "DEVICE",
+        };
+        option.Validators.Add(result =>
+        {
+            if (result.Tokens is [var token] && !IsDevice(token.Value))
+            {
+                result.AddError($"--device must be auto, cuda, cuda:N, virtual or virtual:sm_NN, not '{token.Value}'.");
+            }
+        });
+        option.CompletionSources.Add("auto", "cuda", "virtual");
+        return option;
+    }
+
+    /// <summary><c>--seed</c>.</summary>
+    public static Option<ulong> Seed() => new("--seed")
+    {
+        Description = "Seed of all random numbers. The same seed on the same kind of device gives the same frames.",
+        DefaultValueFactory = _ => 0,
+        HelpName = "S",
+        CustomParser = result =>
+        {
+            if (ulong.TryParse(result.Tokens[0].Value, NumberStyles.None, CultureInfo.InvariantCulture, out var value))
+            {
+                return value;
+            }
+
+            result.AddError($"--seed must be a whole number from 0 to {ulong.MaxValue}, not '{result.Tokens[0].Value}'.");
+            return 0;
+        },
+    };
+
+    /// <summary>A whole number within bounds; null when not given.</summary>
+    public static Option<int?> Count(string name, string helpName, string description, int least, int most) => new(name)
+    {
+        Description = description,
+        HelpName = helpName,
+        CustomParser = result =>
+        {
+            if (int.TryParse(result.Tokens[0].Value, NumberStyles.None, CultureInfo.InvariantCulture, out var value) && value >= least && value <= most)
+            {
+                return value;
+            }
+
+            result.AddError($"{name} must be a whole number from {least} to {most}, not '{result.Tokens[0].Value}'.");
+            return null;
+        },
+    };
+
+    /// <summary>A number above zero; null when not given.</summary>
+    public static Option<double?> Positive(string name, string helpName, string description, double most) => new(name)
+    {
+        Description = description,
+        HelpName = helpName,
+        CustomParser = result =>
+        {
+            if (double.TryParse(result.Tokens[0].Value, NumberStyles.Float, CultureInfo.InvariantCulture, out var value) && value > 0 && value <= most)
+            {
+                return value;
+            }
+
+            result.AddError(string.Create(CultureInfo.InvariantCulture, $"{name} must be a number above 0 and at most {most}, not '{result.Tokens[0].Value}'."));
+            return null;
+        },
+    };
+
+    /// <summary>One word of a few; null when not given.</summary>
+    public static Option<string?> Choice(string name, string description, params string[] words)
+    {
+        var option = new Option<string?>(name) { Description = description, HelpName = string.Join('|', words) };
+        option.Validators.Add(result =>
+        {
+            if (result.Tokens is [var token] && !words.Contains(token.Value, StringComparer.Ordinal))
+            {
+                result.AddError($"{name} must be {string.Join(" or ", words)}, not '{token.Value}'.");
+            }
+        });
+        option.CompletionSources.Add(words);
+        return option;
+    }
+
+    private static bool IsDevice(string text) =>
+        text is "auto" or "cuda" or "virtual"
+        || (text.StartsWith("cuda:", StringComparison.Ordinal) && int.TryParse(text.AsSpan(5), NumberStyles.None, CultureInfo.InvariantCulture, out _))
+        || (text.StartsWith("virtual:sm_", StringComparison.Ordinal) && int.TryParse(text.AsSpan(11), NumberStyles.None, CultureInfo.InvariantCulture, out _));
+}

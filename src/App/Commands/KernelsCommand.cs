@@ -1,0 +1,41 @@
+// kernels build: compiles the CUDA sources into the PTX that the program carries. For people who change kernels.
+using System.CommandLine;
+using FashionFlow.App.Terminal;
+using FashionFlow.Gpu;
+
+namespace FashionFlow.App.Commands;
+
+/// <summary>Builds the shipped PTX. Hidden: a user never needs it.</summary>
+internal static class KernelsCommand
+{
+    /// <summary>The command.</summary>
+    public static Command Create(Screen screen)
+    {
+        var build = new Command("build", "Compile kernels/*.cu with NVRTC into src/Gpu/ShippedPtx.");
+        build.SetAction(_ => Build(screen));
+        var command = new Command("kernels", "Work on the kernels of a source tree.") { Hidden = true };
+        command.Subcommands.Add(build);
+        return command;
+    }
+
+    private static int Build(Screen screen)
+    {
+        var tree = Places.WorkingTree() ?? throw new UserError(ExitCode.Input, "There is no source tree here.", "Change into a clone of the repository.");
+        if (!Nvrtc.IsAvailable)
+        {
+            throw new UserError(ExitCode.Device, $"NVRTC, which compiles kernels, is missing: {Nvrtc.MissingReason}.", $"Install it: {Nvrtc.InstallHint}");
+        }
+
+        try
+        {
+            var changes = ShippedKernels.Build(tree, screen.WriteLine);
+            screen.WriteLine(changes == 0 ? "All shipped PTX matches its source." : $"{changes} files changed; build the program again.");
+            return ExitCode.Success;
+        }
+        catch (KernelCompilationException e)
+        {
+            screen.Note(e.Log);
+            throw new UserError(ExitCode.Input, $"{e.File} does not compile.", cause: e);
+        }
+    }
+}

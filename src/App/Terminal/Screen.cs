@@ -1,0 +1,80 @@
+// Where the program speaks: results on standard output, everything else on standard error.
+using Spectre.Console;
+
+namespace FashionFlow.App.Terminal;
+
+/// <summary>The two streams, each with or without colour. NO_COLOR is honoured; a pipe gets plain text in long lines.</summary>
+internal sealed class Screen
+{
+    // Tables in a pipe are for grep: no line of theirs is folded.
+    private const int PipeWidth = 4096;
+
+    /// <summary>Opens the process's streams.</summary>
+    public Screen()
+    {
+        Output = Create(System.Console.Out, System.Console.IsOutputRedirected);
+        Error = Create(System.Console.Error, System.Console.IsErrorRedirected);
+    }
+
+    /// <summary>Standard output: results.</summary>
+    public IAnsiConsole Output { get; }
+
+    /// <summary>Standard error: progress, notes, errors.</summary>
+    public IAnsiConsole Error { get; }
+
+    /// <summary>Whether a person watches standard error, so that a line may be redrawn.</summary>
+    public bool IsLive => Error.Profile.Capabilities.Interactive && Error.Profile.Capabilities.Ansi;
+
+    /// <summary>An empty table in the program's style.</summary>
+    public Table Table(params string[] columns)
+    {
+        var table = new Table
+        {
+            Border = Output.Profile.Out.IsTerminal ? TableBorder.Rounded : TableBorder.None,
+            ShowHeaders = true,
+        };
+        foreach (var column in columns)
+        {
+            table.AddColumn(new TableColumn(new Text(column, new Style(decoration: Decoration.Bold))).PadLeft(0).PadRight(2));
+        }
+
+        return table;
+    }
+
+    /// <summary>A line of result. The text is taken as it is, without markup.</summary>
+    public void WriteLine(string text) => System.Console.Out.WriteLine(text);
+
+    /// <summary>A line of explanation on standard error.</summary>
+    public void Note(string text) => System.Console.Error.WriteLine(text);
+
+    /// <summary>The error line, and the line of advice.</summary>
+    public void WriteError(string message, string? advice)
+    {
+        Error.Write(new Text("error: ", new Style(Color.Red, decoration: Decoration.Bold)));
+        System.Console.Error.WriteLine(OneLine(message));
+        if (advice is not null)
+        {
+            System.Console.Error.WriteLine(OneLine(advice));
+        }
+    }
+
+    private static string OneLine(string text) => string.Join(' ', text.Split(['\r', '\n'], StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries));
+
+    private static IAnsiConsole Create(TextWriter writer, bool redirected)
+    {
+        var plain = !string.IsNullOrEmpty(Environment.GetEnvironmentVariable("NO_COLOR"));
+        var console = AnsiConsole.Create(new AnsiConsoleSettings
+        {
+            Out = new AnsiConsoleOutput(writer),
+            Ansi = redirected ? AnsiSupport.No : AnsiSupport.Detect,
+            ColorSystem = redirected || plain ? ColorSystemSupport.NoColors : ColorSystemSupport.Detect,
+            Interactive = redirected ? InteractionSupport.No : InteractionSupport.Detect,
+        });
+        if (redirected)
+        {
+            console.Profile.Width = PipeWidth;
+        }
+
+        return console;
+    }
+}

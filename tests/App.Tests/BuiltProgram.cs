@@ -1,0 +1,71 @@
+// Runs the built program as a process, as a user's shell does.
+using System.Diagnostics;
+using System.Runtime.InteropServices;
+
+namespace FashionFlow.App.Tests;
+
+/// <summary>What a run of the program gave.</summary>
+internal sealed record ProgramResult(int ExitCode, string Output, string Error)
+{
+    public string[] ErrorLines => Error.Split('\n', StringSplitOptions.RemoveEmptyEntries);
+
+    /// <summary>Asserts what every failure owes its user: the code, one clear line, at most one more, no stack trace.</summary>
+    public void MustFail(int exitCode, string message)
+    {
+        using (Assert.EnterMultipleScope())
+        {
+            Assert.That(ExitCode, Is.EqualTo(exitCode), Error);
+            Assert.That(ErrorLines, Has.Length.InRange(1, 2), Error);
+            Assert.That(ErrorLines.FirstOrDefault(), Does.StartWith("error: ").And.Contains(message));
+            Assert.That(Error, Does.Not.Contain("   at "));
+            Assert.That(Output, Is.Empty);
+        }
+    }
+}
+
+/// <summary>Starts the program from the tests' own output folder.</summary>
+internal static class BuiltProgram
+{
+    // The runtime's folder is ROOT/shared/Microsoft.NETCore.App/VERSION/.
+    private static readonly string Host = Path.GetFullPath(Path.Combine(RuntimeEnvironment.GetRuntimeDirectory(), "..", "..", "..", "dotnet"));
+
+    private static readonly string Assembly = Path.Combine(AppContext.BaseDirectory, "FashionFlow.App.dll");
+
+    public static ProgramResult Run(params string[] arguments) => Run(folder: null, environment: null, arguments);
+
+    /// <summary>Runs to the end.</summary>
+    /// <param name="folder">The working directory.</param>
+    /// <param name="environment">Variables to change.</param>
+    /// <param name="arguments">The command line.</param>
+    public static ProgramResult Run(string? folder, Dictionary<string, string>? environment, params string[] arguments)
+    {
+        using var process = Start(folder, environment, arguments);
+        return Wait(process);
+    }
+
+    public static Process Start(string? folder, Dictionary<string, string>? environment, params string[] arguments)
+    {
+        var start = new ProcessStartInfo(Host, ["exec", Assembly, .. arguments])
+        {
+            UseShellExecute = false,
+            RedirectStandardInput = true,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+            WorkingDirectory = folder ?? string.Empty,
+        };
+        foreach (var (name, value) in environment ?? [])
+        {
+            start.Environment[name] = value;
+        }
+
+        return Process.Start(start)!;
+    }
+
+    public static ProgramResult Wait(Process process)
+    {
+        var output = process.StandardOutput.ReadToEndAsync();
+        var error = process.StandardError.ReadToEndAsync();
+        process.WaitForExit();
+        return new ProgramResult(process.ExitCode, output.GetAwaiter().GetResult(), error.GetAwaiter().GetResult());
+    }
+}

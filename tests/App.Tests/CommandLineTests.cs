@@ -1,0 +1,63 @@
+// The command line's manners: help for every command, versions, and one clear line for what it does not understand.
+namespace FashionFlow.App.Tests;
+
+[Parallelizable(ParallelScope.All)]
+public sealed class CommandLineTests
+{
+    [TestCase("version")]
+    [TestCase("kernels")]
+    [TestCase("kernels build")]
+    public void Every_command_has_help(string command)
+    {
+        var result = BuiltProgram.Run([.. command.Split(' '), "--help"]);
+        using (Assert.EnterMultipleScope())
+        {
+            Assert.That(result.ExitCode, Is.Zero);
+            Assert.That(result.Error, Is.Empty);
+            Assert.That(result.Output, Does.Contain($"fashionflow {command}"));
+        }
+    }
+
+    [Test]
+    public void The_help_lists_commands_and_exit_codes()
+    {
+        var result = BuiltProgram.Run("--help");
+        using (Assert.EnterMultipleScope())
+        {
+            Assert.That(result.ExitCode, Is.Zero);
+            Assert.That(result.Output, Does.Contain("version").And.Contain("Exit codes:").And.Not.Contain("source tree"));
+        }
+    }
+
+    [Test]
+    public void No_command_shows_the_help_and_fails()
+    {
+        var result = BuiltProgram.Run();
+        using (Assert.EnterMultipleScope())
+        {
+            Assert.That(result.ExitCode, Is.EqualTo(2));
+            Assert.That(result.Output, Does.Contain("Commands:"));
+        }
+    }
+
+    [TestCase("version")]
+    [TestCase("--version")]
+    public void The_version_is_printed(string command)
+    {
+        var result = BuiltProgram.Run(command);
+        using (Assert.EnterMultipleScope())
+        {
+            Assert.That(result.ExitCode, Is.Zero);
+            Assert.That(result.Output, Does.StartWith($"fashionflow {typeof(App.ExitCode).Assembly.GetName().Version!.ToString(3)}\n"));
+        }
+    }
+
+    [TestCase("versoin", "'versoin' is not a command of fashionflow.", "Did you mean version?")]
+    [TestCase("version --colour", "'--colour' is not an option of fashionflow version.", "See: fashionflow version --help")]
+    public void What_is_not_understood_is_named(string line, string message, string advice)
+    {
+        var result = BuiltProgram.Run(line.Split(' '));
+        result.MustFail(2, message);
+        Assert.That(result.ErrorLines[^1], Does.Contain(advice));
+    }
+}
