@@ -155,9 +155,9 @@ __device__ __forceinline__ void convolve_tile(
     accumulator.finish(y, bias, residual, outChannels, firstRow, firstCol, rows, outChannels, T(1), T(1), epilogue);
 }
 
-// Large outputs: y = epilogue(conv(x, w) + bias + residual), x [pictures, height, width, inChannels], w [outChannels, kernelH, kernelW,
-// inChannels], y and residual (or null) [pictures, outHeight, outWidth, outChannels], bias [outChannels] or null; at most 2^31 - 1
-// output pixels. Moves at least x + w + y. Grid: tiles, Tiles<float>::Large of [pixels, outChannels] a block.
+// Large outputs: y = epilogue(conv(x, w) + bias + residual), x [pictures, height, width, inChannels], w [outChannels, kernelH,
+// kernelW, inChannels], y and residual (or null) [pictures, outHeight, outWidth, outChannels], bias [outChannels] or null; at
+// most 2^31 - 1 output pixels. Moves at least x + w + y. Grid: tiles, Tiles<float>::Large of [pixels, outChannels] a block.
 extern "C" __global__ void __launch_bounds__(Tiles<float>::Large::THREADS) conv2d_f32(
     const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ bias, const float* __restrict__ residual,
     float* __restrict__ y, int pictures, int height, int width, int inChannels, int outHeight, int outWidth, int outChannels,
@@ -168,9 +168,9 @@ extern "C" __global__ void __launch_bounds__(Tiles<float>::Large::THREADS) conv2
         strideW, padTop, padLeft, epilogue);
 }
 
-// Large outputs: y = epilogue(conv(x, w) + bias + residual), x [pictures, height, width, inChannels], w [outChannels, kernelH, kernelW,
-// inChannels], y and residual (or null) [pictures, outHeight, outWidth, outChannels], bias [outChannels] or null; at most 2^31 - 1
-// output pixels. Moves at least x + w + y. Grid: tiles, Tiles<double>::Large of [pixels, outChannels] a block.
+// Large outputs: y = epilogue(conv(x, w) + bias + residual), x [pictures, height, width, inChannels], w [outChannels, kernelH,
+// kernelW, inChannels], y and residual (or null) [pictures, outHeight, outWidth, outChannels], bias [outChannels] or null; at
+// most 2^31 - 1 output pixels. Moves at least x + w + y. Grid: tiles, Tiles<double>::Large of [pixels, outChannels] a block.
 extern "C" __global__ void __launch_bounds__(Tiles<double>::Large::THREADS) conv2d_f64(
     const double* __restrict__ x, const double* __restrict__ w, const double* __restrict__ bias, const double* __restrict__ residual,
     double* __restrict__ y, int pictures, int height, int width, int inChannels, int outHeight, int outWidth, int outChannels,
@@ -181,9 +181,9 @@ extern "C" __global__ void __launch_bounds__(Tiles<double>::Large::THREADS) conv
         strideW, padTop, padLeft, epilogue);
 }
 
-// Small outputs: y = epilogue(conv(x, w) + bias + residual), x [pictures, height, width, inChannels], w [outChannels, kernelH, kernelW,
-// inChannels], y and residual (or null) [pictures, outHeight, outWidth, outChannels], bias [outChannels] or null; at most 2^31 - 1
-// output pixels. Moves at least x + w + y. Grid: tiles, Tiles<float>::Small of [pixels, outChannels] a block.
+// Small outputs: y = epilogue(conv(x, w) + bias + residual), x [pictures, height, width, inChannels], w [outChannels, kernelH,
+// kernelW, inChannels], y and residual (or null) [pictures, outHeight, outWidth, outChannels], bias [outChannels] or null; at
+// most 2^31 - 1 output pixels. Moves at least x + w + y. Grid: tiles, Tiles<float>::Small of [pixels, outChannels] a block.
 extern "C" __global__ void __launch_bounds__(Tiles<float>::Small::THREADS) conv2d_small_f32(
     const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ bias, const float* __restrict__ residual,
     float* __restrict__ y, int pictures, int height, int width, int inChannels, int outHeight, int outWidth, int outChannels,
@@ -194,9 +194,9 @@ extern "C" __global__ void __launch_bounds__(Tiles<float>::Small::THREADS) conv2
         strideW, padTop, padLeft, epilogue);
 }
 
-// Small outputs: y = epilogue(conv(x, w) + bias + residual), x [pictures, height, width, inChannels], w [outChannels, kernelH, kernelW,
-// inChannels], y and residual (or null) [pictures, outHeight, outWidth, outChannels], bias [outChannels] or null; at most 2^31 - 1
-// output pixels. Moves at least x + w + y. Grid: tiles, Tiles<double>::Small of [pixels, outChannels] a block.
+// Small outputs: y = epilogue(conv(x, w) + bias + residual), x [pictures, height, width, inChannels], w [outChannels, kernelH,
+// kernelW, inChannels], y and residual (or null) [pictures, outHeight, outWidth, outChannels], bias [outChannels] or null; at
+// most 2^31 - 1 output pixels. Moves at least x + w + y. Grid: tiles, Tiles<double>::Small of [pixels, outChannels] a block.
 extern "C" __global__ void __launch_bounds__(Tiles<double>::Small::THREADS) conv2d_small_f64(
     const double* __restrict__ x, const double* __restrict__ w, const double* __restrict__ bias, const double* __restrict__ residual,
     double* __restrict__ y, int pictures, int height, int width, int inChannels, int outHeight, int outWidth, int outChannels,
@@ -207,9 +207,10 @@ extern "C" __global__ void __launch_bounds__(Tiles<double>::Small::THREADS) conv
         strideW, padTop, padLeft, epilogue);
 }
 
-// Few output channels: y = epilogue(conv(x, w) + bias + residual), x [pictures, height, width, inChannels], w [outChannels, kernelH, kernelW,
-// inChannels], y and residual (or null) [pictures, outHeight, outWidth, outChannels], bias [outChannels] or null; at most 2^31 - 1
-// output pixels. Moves at least x + w + y. Grid: tiles, Tiles<float>::Narrow of [pixels, outChannels] a block.
+// Few output channels: y = epilogue(conv(x, w) + bias + residual), x [pictures, height, width, inChannels], w [outChannels,
+// kernelH, kernelW, inChannels], y and residual (or null) [pictures, outHeight, outWidth, outChannels], bias [outChannels] or
+// null; at most 2^31 - 1 output pixels. Moves at least x + w + y. Grid: tiles, Tiles<float>::Narrow of [pixels, outChannels] a
+// block.
 extern "C" __global__ void __launch_bounds__(Tiles<float>::Narrow::THREADS) conv2d_narrow_f32(
     const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ bias, const float* __restrict__ residual,
     float* __restrict__ y, int pictures, int height, int width, int inChannels, int outHeight, int outWidth, int outChannels,
@@ -220,9 +221,10 @@ extern "C" __global__ void __launch_bounds__(Tiles<float>::Narrow::THREADS) conv
         strideW, padTop, padLeft, epilogue);
 }
 
-// Few output channels: y = epilogue(conv(x, w) + bias + residual), x [pictures, height, width, inChannels], w [outChannels, kernelH, kernelW,
-// inChannels], y and residual (or null) [pictures, outHeight, outWidth, outChannels], bias [outChannels] or null; at most 2^31 - 1
-// output pixels. Moves at least x + w + y. Grid: tiles, Tiles<double>::Narrow of [pixels, outChannels] a block.
+// Few output channels: y = epilogue(conv(x, w) + bias + residual), x [pictures, height, width, inChannels], w [outChannels,
+// kernelH, kernelW, inChannels], y and residual (or null) [pictures, outHeight, outWidth, outChannels], bias [outChannels] or
+// null; at most 2^31 - 1 output pixels. Moves at least x + w + y. Grid: tiles, Tiles<double>::Narrow of [pixels, outChannels] a
+// block.
 extern "C" __global__ void __launch_bounds__(Tiles<double>::Narrow::THREADS) conv2d_narrow_f64(
     const double* __restrict__ x, const double* __restrict__ w, const double* __restrict__ bias, const double* __restrict__ residual,
     double* __restrict__ y, int pictures, int height, int width, int inChannels, int outHeight, int outWidth, int outChannels,

@@ -81,8 +81,8 @@ __device__ __forceinline__ void multiply_tile(
     accumulator.finish(c + batch * strideC, bias, added, ldc, firstRow, firstCol, m, n, alpha, beta, epilogue);
 }
 
-// Large products: a [m, k], b [k, n], c and residual [m, n], bias [n] or null, residual (another matrix than c) or null; rows lda, ldb and
-// ldc elements apart, matrices of the batch strideA, strideB and strideC. Moves at least (mk + kn + mn) elements.
+// Large products: a [m, k], b [k, n], c and residual [m, n], bias [n] or null, residual (another matrix than c) or null; rows
+// lda, ldb and ldc elements apart, matrices of the batch strideA, strideB and strideC. Moves at least (mk + kn + mn) elements.
 // Grid: (tiles, 1, batch), Tiles<float>::Large of C a block.
 extern "C" __global__ void __launch_bounds__(Tiles<float>::Large::THREADS) gemm_nn_f32(
     const float* __restrict__ a, const float* __restrict__ b, const float* __restrict__ bias, const float* __restrict__ residual,
@@ -93,8 +93,8 @@ extern "C" __global__ void __launch_bounds__(Tiles<float>::Large::THREADS) gemm_
         a, b, bias, residual, c, m, n, k, lda, ldb, ldc, strideA, strideB, strideC, alpha, beta, epilogue);
 }
 
-// Large products: a [m, k], b [k, n], c and residual [m, n], bias [n] or null, residual (another matrix than c) or null; rows lda, ldb and
-// ldc elements apart, matrices of the batch strideA, strideB and strideC. Moves at least (mk + kn + mn) elements.
+// Large products: a [m, k], b [k, n], c and residual [m, n], bias [n] or null, residual (another matrix than c) or null; rows
+// lda, ldb and ldc elements apart, matrices of the batch strideA, strideB and strideC. Moves at least (mk + kn + mn) elements.
 // Grid: (tiles, 1, batch), Tiles<double>::Large of C a block.
 extern "C" __global__ void __launch_bounds__(Tiles<double>::Large::THREADS) gemm_nn_f64(
     const double* __restrict__ a, const double* __restrict__ b, const double* __restrict__ bias, const double* __restrict__ residual,
@@ -105,9 +105,9 @@ extern "C" __global__ void __launch_bounds__(Tiles<double>::Large::THREADS) gemm
         a, b, bias, residual, c, m, n, k, lda, ldb, ldc, strideA, strideB, strideC, alpha, beta, epilogue);
 }
 
-// Large products: a [m, k], b [n, k] (weights of a linear layer), c and residual [m, n], bias [n] or null, residual (another matrix than c) or null; rows lda, ldb and
-// ldc elements apart, matrices of the batch strideA, strideB and strideC. Moves at least (mk + kn + mn) elements.
-// Grid: (tiles, 1, batch), Tiles<float>::Large of C a block.
+// Large products: a [m, k], b [n, k] (weights of a linear layer), c and residual [m, n], bias [n] or null, residual (another
+// matrix than c) or null; rows lda, ldb and ldc elements apart, matrices of the batch strideA, strideB and strideC. Moves at
+// least (mk + kn + mn) elements. Grid: (tiles, 1, batch), Tiles<float>::Large of C a block.
 extern "C" __global__ void __launch_bounds__(Tiles<float>::Large::THREADS) gemm_nt_f32(
     const float* __restrict__ a, const float* __restrict__ b, const float* __restrict__ bias, const float* __restrict__ residual,
     float* __restrict__ c, int m, int n, int k, long long lda, long long ldb, long long ldc, long long strideA, long long strideB,
@@ -117,9 +117,9 @@ extern "C" __global__ void __launch_bounds__(Tiles<float>::Large::THREADS) gemm_
         a, b, bias, residual, c, m, n, k, lda, ldb, ldc, strideA, strideB, strideC, alpha, beta, epilogue);
 }
 
-// Large products: a [m, k], b [n, k] (weights of a linear layer), c and residual [m, n], bias [n] or null, residual (another matrix than c) or null; rows lda, ldb and
-// ldc elements apart, matrices of the batch strideA, strideB and strideC. Moves at least (mk + kn + mn) elements.
-// Grid: (tiles, 1, batch), Tiles<double>::Large of C a block.
+// Large products: a [m, k], b [n, k] (weights of a linear layer), c and residual [m, n], bias [n] or null, residual (another
+// matrix than c) or null; rows lda, ldb and ldc elements apart, matrices of the batch strideA, strideB and strideC. Moves at
+// least (mk + kn + mn) elements. Grid: (tiles, 1, batch), Tiles<double>::Large of C a block.
 extern "C" __global__ void __launch_bounds__(Tiles<double>::Large::THREADS) gemm_nt_f64(
     const double* __restrict__ a, const double* __restrict__ b, const double* __restrict__ bias, const double* __restrict__ residual,
     double* __restrict__ c, int m, int n, int k, long long lda, long long ldb, long long ldc, long long strideA, long long strideB,
@@ -129,8 +129,8 @@ extern "C" __global__ void __launch_bounds__(Tiles<double>::Large::THREADS) gemm
         a, b, bias, residual, c, m, n, k, lda, ldb, ldc, strideA, strideB, strideC, alpha, beta, epilogue);
 }
 
-// Large products: a [k, m], b [k, n], c and residual [m, n], bias [n] or null, residual (another matrix than c) or null; rows lda, ldb and
-// ldc elements apart, matrices of the batch strideA, strideB and strideC. Moves at least (mk + kn + mn) elements.
+// Large products: a [k, m], b [k, n], c and residual [m, n], bias [n] or null, residual (another matrix than c) or null; rows
+// lda, ldb and ldc elements apart, matrices of the batch strideA, strideB and strideC. Moves at least (mk + kn + mn) elements.
 // Grid: (tiles, 1, batch), Tiles<float>::Large of C a block.
 extern "C" __global__ void __launch_bounds__(Tiles<float>::Large::THREADS) gemm_tn_f32(
     const float* __restrict__ a, const float* __restrict__ b, const float* __restrict__ bias, const float* __restrict__ residual,
@@ -141,8 +141,8 @@ extern "C" __global__ void __launch_bounds__(Tiles<float>::Large::THREADS) gemm_
         a, b, bias, residual, c, m, n, k, lda, ldb, ldc, strideA, strideB, strideC, alpha, beta, epilogue);
 }
 
-// Large products: a [k, m], b [k, n], c and residual [m, n], bias [n] or null, residual (another matrix than c) or null; rows lda, ldb and
-// ldc elements apart, matrices of the batch strideA, strideB and strideC. Moves at least (mk + kn + mn) elements.
+// Large products: a [k, m], b [k, n], c and residual [m, n], bias [n] or null, residual (another matrix than c) or null; rows
+// lda, ldb and ldc elements apart, matrices of the batch strideA, strideB and strideC. Moves at least (mk + kn + mn) elements.
 // Grid: (tiles, 1, batch), Tiles<double>::Large of C a block.
 extern "C" __global__ void __launch_bounds__(Tiles<double>::Large::THREADS) gemm_tn_f64(
     const double* __restrict__ a, const double* __restrict__ b, const double* __restrict__ bias, const double* __restrict__ residual,
@@ -153,8 +153,8 @@ extern "C" __global__ void __launch_bounds__(Tiles<double>::Large::THREADS) gemm
         a, b, bias, residual, c, m, n, k, lda, ldb, ldc, strideA, strideB, strideC, alpha, beta, epilogue);
 }
 
-// Large products: a [k, m], b [n, k], c and residual [m, n], bias [n] or null, residual (another matrix than c) or null; rows lda, ldb and
-// ldc elements apart, matrices of the batch strideA, strideB and strideC. Moves at least (mk + kn + mn) elements.
+// Large products: a [k, m], b [n, k], c and residual [m, n], bias [n] or null, residual (another matrix than c) or null; rows
+// lda, ldb and ldc elements apart, matrices of the batch strideA, strideB and strideC. Moves at least (mk + kn + mn) elements.
 // Grid: (tiles, 1, batch), Tiles<float>::Large of C a block.
 extern "C" __global__ void __launch_bounds__(Tiles<float>::Large::THREADS) gemm_tt_f32(
     const float* __restrict__ a, const float* __restrict__ b, const float* __restrict__ bias, const float* __restrict__ residual,
@@ -165,8 +165,8 @@ extern "C" __global__ void __launch_bounds__(Tiles<float>::Large::THREADS) gemm_
         a, b, bias, residual, c, m, n, k, lda, ldb, ldc, strideA, strideB, strideC, alpha, beta, epilogue);
 }
 
-// Large products: a [k, m], b [n, k], c and residual [m, n], bias [n] or null, residual (another matrix than c) or null; rows lda, ldb and
-// ldc elements apart, matrices of the batch strideA, strideB and strideC. Moves at least (mk + kn + mn) elements.
+// Large products: a [k, m], b [n, k], c and residual [m, n], bias [n] or null, residual (another matrix than c) or null; rows
+// lda, ldb and ldc elements apart, matrices of the batch strideA, strideB and strideC. Moves at least (mk + kn + mn) elements.
 // Grid: (tiles, 1, batch), Tiles<double>::Large of C a block.
 extern "C" __global__ void __launch_bounds__(Tiles<double>::Large::THREADS) gemm_tt_f64(
     const double* __restrict__ a, const double* __restrict__ b, const double* __restrict__ bias, const double* __restrict__ residual,
@@ -177,8 +177,8 @@ extern "C" __global__ void __launch_bounds__(Tiles<double>::Large::THREADS) gemm
         a, b, bias, residual, c, m, n, k, lda, ldb, ldc, strideA, strideB, strideC, alpha, beta, epilogue);
 }
 
-// Small products: a [m, k], b [k, n], c and residual [m, n], bias [n] or null, residual (another matrix than c) or null; rows lda, ldb and
-// ldc elements apart, matrices of the batch strideA, strideB and strideC. Moves at least (mk + kn + mn) elements.
+// Small products: a [m, k], b [k, n], c and residual [m, n], bias [n] or null, residual (another matrix than c) or null; rows
+// lda, ldb and ldc elements apart, matrices of the batch strideA, strideB and strideC. Moves at least (mk + kn + mn) elements.
 // Grid: (tiles, 1, batch), Tiles<float>::Small of C a block.
 extern "C" __global__ void __launch_bounds__(Tiles<float>::Small::THREADS) gemm_nn_small_f32(
     const float* __restrict__ a, const float* __restrict__ b, const float* __restrict__ bias, const float* __restrict__ residual,
@@ -189,8 +189,8 @@ extern "C" __global__ void __launch_bounds__(Tiles<float>::Small::THREADS) gemm_
         a, b, bias, residual, c, m, n, k, lda, ldb, ldc, strideA, strideB, strideC, alpha, beta, epilogue);
 }
 
-// Small products: a [m, k], b [k, n], c and residual [m, n], bias [n] or null, residual (another matrix than c) or null; rows lda, ldb and
-// ldc elements apart, matrices of the batch strideA, strideB and strideC. Moves at least (mk + kn + mn) elements.
+// Small products: a [m, k], b [k, n], c and residual [m, n], bias [n] or null, residual (another matrix than c) or null; rows
+// lda, ldb and ldc elements apart, matrices of the batch strideA, strideB and strideC. Moves at least (mk + kn + mn) elements.
 // Grid: (tiles, 1, batch), Tiles<double>::Small of C a block.
 extern "C" __global__ void __launch_bounds__(Tiles<double>::Small::THREADS) gemm_nn_small_f64(
     const double* __restrict__ a, const double* __restrict__ b, const double* __restrict__ bias, const double* __restrict__ residual,
@@ -201,9 +201,9 @@ extern "C" __global__ void __launch_bounds__(Tiles<double>::Small::THREADS) gemm
         a, b, bias, residual, c, m, n, k, lda, ldb, ldc, strideA, strideB, strideC, alpha, beta, epilogue);
 }
 
-// Small products: a [m, k], b [n, k] (weights of a linear layer), c and residual [m, n], bias [n] or null, residual (another matrix than c) or null; rows lda, ldb and
-// ldc elements apart, matrices of the batch strideA, strideB and strideC. Moves at least (mk + kn + mn) elements.
-// Grid: (tiles, 1, batch), Tiles<float>::Small of C a block.
+// Small products: a [m, k], b [n, k] (weights of a linear layer), c and residual [m, n], bias [n] or null, residual (another
+// matrix than c) or null; rows lda, ldb and ldc elements apart, matrices of the batch strideA, strideB and strideC. Moves at
+// least (mk + kn + mn) elements. Grid: (tiles, 1, batch), Tiles<float>::Small of C a block.
 extern "C" __global__ void __launch_bounds__(Tiles<float>::Small::THREADS) gemm_nt_small_f32(
     const float* __restrict__ a, const float* __restrict__ b, const float* __restrict__ bias, const float* __restrict__ residual,
     float* __restrict__ c, int m, int n, int k, long long lda, long long ldb, long long ldc, long long strideA, long long strideB,
@@ -213,9 +213,9 @@ extern "C" __global__ void __launch_bounds__(Tiles<float>::Small::THREADS) gemm_
         a, b, bias, residual, c, m, n, k, lda, ldb, ldc, strideA, strideB, strideC, alpha, beta, epilogue);
 }
 
-// Small products: a [m, k], b [n, k] (weights of a linear layer), c and residual [m, n], bias [n] or null, residual (another matrix than c) or null; rows lda, ldb and
-// ldc elements apart, matrices of the batch strideA, strideB and strideC. Moves at least (mk + kn + mn) elements.
-// Grid: (tiles, 1, batch), Tiles<double>::Small of C a block.
+// Small products: a [m, k], b [n, k] (weights of a linear layer), c and residual [m, n], bias [n] or null, residual (another
+// matrix than c) or null; rows lda, ldb and ldc elements apart, matrices of the batch strideA, strideB and strideC. Moves at
+// least (mk + kn + mn) elements. Grid: (tiles, 1, batch), Tiles<double>::Small of C a block.
 extern "C" __global__ void __launch_bounds__(Tiles<double>::Small::THREADS) gemm_nt_small_f64(
     const double* __restrict__ a, const double* __restrict__ b, const double* __restrict__ bias, const double* __restrict__ residual,
     double* __restrict__ c, int m, int n, int k, long long lda, long long ldb, long long ldc, long long strideA, long long strideB,
@@ -225,8 +225,8 @@ extern "C" __global__ void __launch_bounds__(Tiles<double>::Small::THREADS) gemm
         a, b, bias, residual, c, m, n, k, lda, ldb, ldc, strideA, strideB, strideC, alpha, beta, epilogue);
 }
 
-// Small products: a [k, m], b [k, n], c and residual [m, n], bias [n] or null, residual (another matrix than c) or null; rows lda, ldb and
-// ldc elements apart, matrices of the batch strideA, strideB and strideC. Moves at least (mk + kn + mn) elements.
+// Small products: a [k, m], b [k, n], c and residual [m, n], bias [n] or null, residual (another matrix than c) or null; rows
+// lda, ldb and ldc elements apart, matrices of the batch strideA, strideB and strideC. Moves at least (mk + kn + mn) elements.
 // Grid: (tiles, 1, batch), Tiles<float>::Small of C a block.
 extern "C" __global__ void __launch_bounds__(Tiles<float>::Small::THREADS) gemm_tn_small_f32(
     const float* __restrict__ a, const float* __restrict__ b, const float* __restrict__ bias, const float* __restrict__ residual,
@@ -237,8 +237,8 @@ extern "C" __global__ void __launch_bounds__(Tiles<float>::Small::THREADS) gemm_
         a, b, bias, residual, c, m, n, k, lda, ldb, ldc, strideA, strideB, strideC, alpha, beta, epilogue);
 }
 
-// Small products: a [k, m], b [k, n], c and residual [m, n], bias [n] or null, residual (another matrix than c) or null; rows lda, ldb and
-// ldc elements apart, matrices of the batch strideA, strideB and strideC. Moves at least (mk + kn + mn) elements.
+// Small products: a [k, m], b [k, n], c and residual [m, n], bias [n] or null, residual (another matrix than c) or null; rows
+// lda, ldb and ldc elements apart, matrices of the batch strideA, strideB and strideC. Moves at least (mk + kn + mn) elements.
 // Grid: (tiles, 1, batch), Tiles<double>::Small of C a block.
 extern "C" __global__ void __launch_bounds__(Tiles<double>::Small::THREADS) gemm_tn_small_f64(
     const double* __restrict__ a, const double* __restrict__ b, const double* __restrict__ bias, const double* __restrict__ residual,
@@ -249,8 +249,8 @@ extern "C" __global__ void __launch_bounds__(Tiles<double>::Small::THREADS) gemm
         a, b, bias, residual, c, m, n, k, lda, ldb, ldc, strideA, strideB, strideC, alpha, beta, epilogue);
 }
 
-// Small products: a [k, m], b [n, k], c and residual [m, n], bias [n] or null, residual (another matrix than c) or null; rows lda, ldb and
-// ldc elements apart, matrices of the batch strideA, strideB and strideC. Moves at least (mk + kn + mn) elements.
+// Small products: a [k, m], b [n, k], c and residual [m, n], bias [n] or null, residual (another matrix than c) or null; rows
+// lda, ldb and ldc elements apart, matrices of the batch strideA, strideB and strideC. Moves at least (mk + kn + mn) elements.
 // Grid: (tiles, 1, batch), Tiles<float>::Small of C a block.
 extern "C" __global__ void __launch_bounds__(Tiles<float>::Small::THREADS) gemm_tt_small_f32(
     const float* __restrict__ a, const float* __restrict__ b, const float* __restrict__ bias, const float* __restrict__ residual,
@@ -261,8 +261,8 @@ extern "C" __global__ void __launch_bounds__(Tiles<float>::Small::THREADS) gemm_
         a, b, bias, residual, c, m, n, k, lda, ldb, ldc, strideA, strideB, strideC, alpha, beta, epilogue);
 }
 
-// Small products: a [k, m], b [n, k], c and residual [m, n], bias [n] or null, residual (another matrix than c) or null; rows lda, ldb and
-// ldc elements apart, matrices of the batch strideA, strideB and strideC. Moves at least (mk + kn + mn) elements.
+// Small products: a [k, m], b [n, k], c and residual [m, n], bias [n] or null, residual (another matrix than c) or null; rows
+// lda, ldb and ldc elements apart, matrices of the batch strideA, strideB and strideC. Moves at least (mk + kn + mn) elements.
 // Grid: (tiles, 1, batch), Tiles<double>::Small of C a block.
 extern "C" __global__ void __launch_bounds__(Tiles<double>::Small::THREADS) gemm_tt_small_f64(
     const double* __restrict__ a, const double* __restrict__ b, const double* __restrict__ bias, const double* __restrict__ residual,
@@ -273,9 +273,9 @@ extern "C" __global__ void __launch_bounds__(Tiles<double>::Small::THREADS) gemm
         a, b, bias, residual, c, m, n, k, lda, ldb, ldc, strideA, strideB, strideC, alpha, beta, epilogue);
 }
 
-// Few columns: a [m, k], b [k, n], c and residual [m, n], bias [n] or null, residual (another matrix than c) or null; rows lda, ldb and
-// ldc elements apart, matrices of the batch strideA, strideB and strideC. Moves at least (mk + kn + mn) elements.
-// Grid: (tiles, 1, batch), Tiles<float>::Narrow of C a block.
+// Few columns: a [m, k], b [k, n], c and residual [m, n], bias [n] or null, residual (another matrix than c) or null; rows lda,
+// ldb and ldc elements apart, matrices of the batch strideA, strideB and strideC. Moves at least (mk + kn + mn) elements. Grid:
+// (tiles, 1, batch), Tiles<float>::Narrow of C a block.
 extern "C" __global__ void __launch_bounds__(Tiles<float>::Narrow::THREADS) gemm_nn_narrow_f32(
     const float* __restrict__ a, const float* __restrict__ b, const float* __restrict__ bias, const float* __restrict__ residual,
     float* __restrict__ c, int m, int n, int k, long long lda, long long ldb, long long ldc, long long strideA, long long strideB,
@@ -285,9 +285,9 @@ extern "C" __global__ void __launch_bounds__(Tiles<float>::Narrow::THREADS) gemm
         a, b, bias, residual, c, m, n, k, lda, ldb, ldc, strideA, strideB, strideC, alpha, beta, epilogue);
 }
 
-// Few columns: a [m, k], b [k, n], c and residual [m, n], bias [n] or null, residual (another matrix than c) or null; rows lda, ldb and
-// ldc elements apart, matrices of the batch strideA, strideB and strideC. Moves at least (mk + kn + mn) elements.
-// Grid: (tiles, 1, batch), Tiles<double>::Narrow of C a block.
+// Few columns: a [m, k], b [k, n], c and residual [m, n], bias [n] or null, residual (another matrix than c) or null; rows lda,
+// ldb and ldc elements apart, matrices of the batch strideA, strideB and strideC. Moves at least (mk + kn + mn) elements. Grid:
+// (tiles, 1, batch), Tiles<double>::Narrow of C a block.
 extern "C" __global__ void __launch_bounds__(Tiles<double>::Narrow::THREADS) gemm_nn_narrow_f64(
     const double* __restrict__ a, const double* __restrict__ b, const double* __restrict__ bias, const double* __restrict__ residual,
     double* __restrict__ c, int m, int n, int k, long long lda, long long ldb, long long ldc, long long strideA, long long strideB,
@@ -297,9 +297,9 @@ extern "C" __global__ void __launch_bounds__(Tiles<double>::Narrow::THREADS) gem
         a, b, bias, residual, c, m, n, k, lda, ldb, ldc, strideA, strideB, strideC, alpha, beta, epilogue);
 }
 
-// Few columns: a [m, k], b [n, k] (weights of a linear layer), c and residual [m, n], bias [n] or null, residual (another matrix than c) or null; rows lda, ldb and
-// ldc elements apart, matrices of the batch strideA, strideB and strideC. Moves at least (mk + kn + mn) elements.
-// Grid: (tiles, 1, batch), Tiles<float>::Narrow of C a block.
+// Few columns: a [m, k], b [n, k] (weights of a linear layer), c and residual [m, n], bias [n] or null, residual (another
+// matrix than c) or null; rows lda, ldb and ldc elements apart, matrices of the batch strideA, strideB and strideC. Moves at
+// least (mk + kn + mn) elements. Grid: (tiles, 1, batch), Tiles<float>::Narrow of C a block.
 extern "C" __global__ void __launch_bounds__(Tiles<float>::Narrow::THREADS) gemm_nt_narrow_f32(
     const float* __restrict__ a, const float* __restrict__ b, const float* __restrict__ bias, const float* __restrict__ residual,
     float* __restrict__ c, int m, int n, int k, long long lda, long long ldb, long long ldc, long long strideA, long long strideB,
@@ -309,9 +309,9 @@ extern "C" __global__ void __launch_bounds__(Tiles<float>::Narrow::THREADS) gemm
         a, b, bias, residual, c, m, n, k, lda, ldb, ldc, strideA, strideB, strideC, alpha, beta, epilogue);
 }
 
-// Few columns: a [m, k], b [n, k] (weights of a linear layer), c and residual [m, n], bias [n] or null, residual (another matrix than c) or null; rows lda, ldb and
-// ldc elements apart, matrices of the batch strideA, strideB and strideC. Moves at least (mk + kn + mn) elements.
-// Grid: (tiles, 1, batch), Tiles<double>::Narrow of C a block.
+// Few columns: a [m, k], b [n, k] (weights of a linear layer), c and residual [m, n], bias [n] or null, residual (another
+// matrix than c) or null; rows lda, ldb and ldc elements apart, matrices of the batch strideA, strideB and strideC. Moves at
+// least (mk + kn + mn) elements. Grid: (tiles, 1, batch), Tiles<double>::Narrow of C a block.
 extern "C" __global__ void __launch_bounds__(Tiles<double>::Narrow::THREADS) gemm_nt_narrow_f64(
     const double* __restrict__ a, const double* __restrict__ b, const double* __restrict__ bias, const double* __restrict__ residual,
     double* __restrict__ c, int m, int n, int k, long long lda, long long ldb, long long ldc, long long strideA, long long strideB,
