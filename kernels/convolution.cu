@@ -44,8 +44,8 @@ struct FetchPixels
 #pragma unroll
         for (int i = 0; i < COUNT; ++i)
         {
-            const int index = threadIdx.x + i * S::THREADS;
-            const int pixel = smaller(firstRow + index / PER_LINE, rows - 1);
+            const unsigned index = threadIdx.x + i * S::THREADS;
+            const int pixel = smaller(firstRow + (int)(index / PER_LINE), rows - 1);
             const int line = pixel / outWidth, image = line / outHeight;
             left[i] = (pixel - line * outWidth) * strideW - padLeft;
             top[i] = (line - image * outHeight) * strideH - padTop;
@@ -55,32 +55,39 @@ struct FetchPixels
 
     __device__ __forceinline__ void fetch(int kernelRow, int kernelCol, int c0, int height, int width, int channels)
     {
-        const bool whole = vectors && c0 + S::DEPTH <= channels;
+        const T* pixel[COUNT];
+        bool inside[COUNT];
 #pragma unroll
         for (int i = 0; i < COUNT; ++i)
         {
-            const int own = c0 + (threadIdx.x + i * S::THREADS) % PER_LINE * V;
             const int y = top[i] + kernelRow, x = left[i] + kernelCol;
             const int row = y < 0 ? 0 : smaller(y, height - 1), col = x < 0 ? 0 : smaller(x, width - 1);
-            const bool inside = row == y && col == x;
-            const T* const pixel = picture[i] + (long long)(row * width + col) * channels;
-            if (whole)
+            inside[i] = row == y && col == x;
+            pixel[i] = picture[i] + (long long)(row * width + col) * channels;
+        }
+        if (vectors && c0 + S::DEPTH <= channels)
+        {
+#pragma unroll
+            for (int i = 0; i < COUNT; ++i)
             {
-                Vector<T>::load(stage[i], pixel + own);
+                Vector<T>::load(stage[i], pixel[i] + c0 + (threadIdx.x + i * S::THREADS) % PER_LINE * V);
 #pragma unroll
                 for (int e = 0; e < V; ++e)
                 {
-                    stage[i][e] = inside ? stage[i][e] : T(0);
+                    stage[i][e] = inside[i] ? stage[i][e] : T(0);
                 }
             }
-            else
-            {
+            return;
+        }
 #pragma unroll
-                for (int e = 0; e < V; ++e)
-                {
-                    const T value = pixel[smaller(own + e, channels - 1)];
-                    stage[i][e] = inside && own + e < channels ? value : T(0);
-                }
+        for (int i = 0; i < COUNT; ++i)
+        {
+            const int own = c0 + (int)((threadIdx.x + i * S::THREADS) % PER_LINE * V);
+#pragma unroll
+            for (int e = 0; e < V; ++e)
+            {
+                const T value = pixel[i][smaller(own + e, channels - 1)];
+                stage[i][e] = inside[i] && own + e < channels ? value : T(0);
             }
         }
     }
@@ -90,7 +97,7 @@ struct FetchPixels
 #pragma unroll
         for (int i = 0; i < COUNT; ++i)
         {
-            const int index = threadIdx.x + i * S::THREADS;
+            const unsigned index = threadIdx.x + i * S::THREADS;
 #pragma unroll
             for (int e = 0; e < V; ++e)
             {

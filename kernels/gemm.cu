@@ -329,7 +329,8 @@ __device__ __forceinline__ void multiply_rows(
     T* __restrict__ c, int m, int n, int k, long long lda, long long ldb, long long ldc, T alpha, T beta, int epilogue)
 {
     const int V = 16 / sizeof(T), ROWS = 4;
-    const int lane = threadIdx.x % 32, column = blockIdx.x * (blockDim.x / 32) + threadIdx.x / 32, firstRow = blockIdx.y * ROWS;
+    const int lane = (int)(threadIdx.x % 32), column = (int)(blockIdx.x * (blockDim.x / 32) + threadIdx.x / 32);
+    const int firstRow = (int)blockIdx.y * ROWS;
     if (column >= n)
     {
         return;

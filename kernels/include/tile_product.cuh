@@ -75,7 +75,8 @@ struct SharedTiles
 template <typename T, int LINES, int PITCH, int DEPTH, int THREADS>
 struct FetchAlongK
 {
-    static const int V = 16 / sizeof(T), PER_LINE = DEPTH / V, TOTAL = LINES * PER_LINE, COUNT = (TOTAL + THREADS - 1) / THREADS;
+    static const int V = 16 / sizeof(T), PER_LINE = DEPTH / V;
+    static const unsigned TOTAL = LINES * PER_LINE, COUNT = (TOTAL + THREADS - 1) / THREADS;
     T stage[COUNT][V];
     const T* line[COUNT];
     bool vectors;
@@ -86,8 +87,8 @@ struct FetchAlongK
 #pragma unroll
         for (int i = 0; i < COUNT; ++i)
         {
-            const int index = threadIdx.x + i * THREADS;
-            line[i] = base + (long long)smaller(first + index / PER_LINE, lines - 1) * pitch + index % PER_LINE * V;
+            const unsigned index = threadIdx.x + i * THREADS;
+            line[i] = base + (long long)smaller(first + (int)(index / PER_LINE), lines - 1) * pitch + index % PER_LINE * V;
         }
     }
 
@@ -95,21 +96,25 @@ struct FetchAlongK
     __device__ __forceinline__ void fetch(long long offset, int k0, int end)
     {
         const bool whole = vectors && k0 + DEPTH <= end;
+        if (whole)
+        {
+#pragma unroll
+            for (int i = 0; i < COUNT; ++i)
+            {
+                if (TOTAL % THREADS == 0 || threadIdx.x + i * THREADS < TOTAL)
+                {
+                    Vector<T>::load(stage[i], line[i] + offset + k0);
+                }
+            }
+            return;
+        }
 #pragma unroll
         for (int i = 0; i < COUNT; ++i)
         {
-            const int index = threadIdx.x + i * THREADS;
-            if (TOTAL % THREADS != 0 && index >= TOTAL)
+            const unsigned index = threadIdx.x + i * THREADS;
+            if (TOTAL % THREADS == 0 || index < TOTAL)
             {
-                break;
-            }
-            if (whole)
-            {
-                Vector<T>::load(stage[i], line[i] + offset + k0);
-            }
-            else
-            {
-                const int own = index % PER_LINE * V;
+                const int own = (int)(index % PER_LINE * V);
 #pragma unroll
                 for (int e = 0; e < V; ++e)
                 {
@@ -126,7 +131,7 @@ struct FetchAlongK
 #pragma unroll
         for (int i = 0; i < COUNT; ++i)
         {
-            const int index = threadIdx.x + i * THREADS;
+            const unsigned index = threadIdx.x + i * THREADS;
             if (TOTAL % THREADS != 0 && index >= TOTAL)
             {
                 break;
@@ -144,7 +149,8 @@ struct FetchAlongK
 template <typename T, int LINES, int PITCH, int DEPTH, int THREADS>
 struct FetchAcrossK
 {
-    static const int V = 16 / sizeof(T), PER_K = LINES / V, TOTAL = DEPTH * PER_K, COUNT = (TOTAL + THREADS - 1) / THREADS;
+    static const int V = 16 / sizeof(T), PER_K = LINES / V;
+    static const unsigned TOTAL = DEPTH * PER_K, COUNT = (TOTAL + THREADS - 1) / THREADS;
     T stage[COUNT][V];
     const T* base;
     long long pitch;
@@ -165,12 +171,12 @@ struct FetchAcrossK
 #pragma unroll
         for (int i = 0; i < COUNT; ++i)
         {
-            const int index = threadIdx.x + i * THREADS;
+            const unsigned index = threadIdx.x + i * THREADS;
             if (TOTAL % THREADS != 0 && index >= TOTAL)
             {
                 break;
             }
-            const int k = k0 + index / PER_K, own = first + index % PER_K * V;
+            const int k = k0 + (int)(index / PER_K), own = first + (int)(index % PER_K * V);
             const T* const row = base + (long long)smaller(k, end - 1) * pitch;
             if (vectors)
             {
@@ -197,7 +203,7 @@ struct FetchAcrossK
 #pragma unroll
         for (int i = 0; i < COUNT; ++i)
         {
-            const int index = threadIdx.x + i * THREADS;
+            const unsigned index = threadIdx.x + i * THREADS;
             if (TOTAL % THREADS != 0 && index >= TOTAL)
             {
                 break;
@@ -230,7 +236,7 @@ struct Accumulator
     // sum += A B over one tile of shared memory.
     __device__ __forceinline__ void multiply(const T (*a)[S::ROW_PITCH], const T (*b)[S::COL_PITCH])
     {
-        const int row = threadIdx.x / S::COL_THREADS * S::V, col = threadIdx.x % S::COL_THREADS * S::V;
+        const unsigned row = threadIdx.x / S::COL_THREADS * S::V, col = threadIdx.x % S::COL_THREADS * S::V;
 #pragma unroll
         for (int k = 0; k < S::DEPTH; ++k)
         {
@@ -264,7 +270,8 @@ struct Accumulator
         T* c, const T* bias, const T* residual, long long pitch, int firstRow, int firstCol, int rows, int cols, T alpha, T beta,
         int epilogue) const
     {
-        const int row = firstRow + threadIdx.x / S::COL_THREADS * S::V, col = firstCol + threadIdx.x % S::COL_THREADS * S::V;
+        const int row = firstRow + (int)(threadIdx.x / S::COL_THREADS * S::V);
+        const int col = firstCol + (int)(threadIdx.x % S::COL_THREADS * S::V);
         const bool vectors = aligned16(c) && aligned16(residual) && pitch % S::V == 0;
         T added[S::THREAD_COLS];
 #pragma unroll
