@@ -1,10 +1,10 @@
 // Activation functions in float and double, as PyTorch defines them.
 #pragma once
 
+#include "normal_distribution.cuh"
+
 __device__ __forceinline__ float exp_of(float x) { return expf(x); }
 __device__ __forceinline__ double exp_of(double x) { return exp(x); }
-__device__ __forceinline__ float erf_of(float x) { return erff(x); }
-__device__ __forceinline__ double erf_of(double x) { return erf(x); }
 __device__ __forceinline__ float sqrt_of(float x) { return sqrtf(x); }
 __device__ __forceinline__ double sqrt_of(double x) { return sqrt(x); }
 __device__ __forceinline__ float fma_of(float a, float b, float c) { return fmaf(a, b, c); }
@@ -22,10 +22,10 @@ __device__ __forceinline__ T silu(T x) {
     return x / (T(1) + exp_of(-x));
 }
 
-// x * Phi(x) with Phi the normal distribution function, by erf: the exact form, not the tanh approximation.
+// x * Phi(x) with Phi the normal distribution function: the exact form, not the tanh approximation.
 template <typename T>
 __device__ __forceinline__ T gelu(T x) {
-    return T(0.5) * x * (T(1) + erf_of(x * T(0.70710678118654752440)));
+    return x * normal_distribution(x);
 }
 
 // x * sigmoid(1.702 x), CLIP's GELU.

@@ -1,12 +1,14 @@
 // What a product or convolution does with a finished sum before it is stored: bias, residual, activation, in that order.
 #pragma once
 
+#include "normal_distribution.cuh"
+
 // FashionFlow.Gpu.Epilogue, by number.
 enum Epilogue
 {
     EPILOGUE_NONE = 0,
     EPILOGUE_SILU = 1,        // x sigmoid(x)
-    EPILOGUE_GELU = 2,        // x Phi(x) = x/2 (1 + erf(x / sqrt 2)), Hendrycks and Gimpel 2016
+    EPILOGUE_GELU = 2,        // x Phi(x), Phi the normal distribution function: Hendrycks and Gimpel 2016
     EPILOGUE_QUICK_GELU = 3,  // x sigmoid(1.702 x), as CLIP has it
 };
 
@@ -15,9 +17,6 @@ __device__ __forceinline__ double fused_multiply_add(double a, double b, double 
 
 __device__ __forceinline__ float exponential(float x) { return expf(x); }
 __device__ __forceinline__ double exponential(double x) { return exp(x); }
-
-__device__ __forceinline__ float error_function(float x) { return erff(x); }
-__device__ __forceinline__ double error_function(double x) { return erf(x); }
 
 // The activation alone. `epilogue` is the same for the whole grid, so the branch never diverges.
 template <typename T>
@@ -29,7 +28,7 @@ __device__ __forceinline__ T apply_epilogue(int epilogue, T x)
     }
     if (epilogue == EPILOGUE_GELU)
     {
-        return T(0.5) * x * (T(1) + error_function(x * T(0.70710678118654752440)));
+        return x * normal_distribution(x);
     }
     const T slope = epilogue == EPILOGUE_QUICK_GELU ? T(1.702) : T(1);
     return x / (T(1) + exponential(-slope * x));

@@ -1,0 +1,368 @@
+// Normalisations of channels-last activations: over groups of channels and positions, and over the last axis.
+using FashionFlow.Gpu;
+using FashionFlow.Gpu.Kernels;
+
+namespace FashionFlow.Tensors;
+
+public static partial class Ops
+{
+    /// <summary>Threads in a warp, which kernels with blocks of (32, warps) are written for.</summary>
+    private const int WarpSize = 32;
+
+    /// <summary>Warps a block of kernels that give each row of a tensor a warp.</summary>
+    private const int RowWarps = 8;
+
+    /// <summary>Rows from which on a warp of a normalisation takes several, to load its weights once.</summary>
+    private const int ManyRows = 8192;
+
+    /// <summary>
+    /// Group normalisation (Wu and He 2018, arXiv 1803.08494): statistics of every sample over the channels of a group and
+    /// all positions, the variance biased; then weight and bias, optional scale and shift, optional SiLU.
+    /// </summary>
+    /// <param name="x">[b, .., c]: samples first, channels last.</param>
+    /// <param name="groups">Divides c.</param>
+    /// <param name="weight">[c].</param>
+    /// <param name="bias">[c].</param>
+    /// <param name="eps">Added to the variance.</param>
+    /// <param name="scaleShift">[b, 2c], scale then shift: the normalised y becomes y * (scale + 1) + shift. Null for none.</param>
+    /// <param name="silu">Whether x * sigmoid(x) is applied last.</param>
+    /// <returns>Of x's shape.</returns>
+    /// <exception cref="ArgumentException">Shapes, element types or contexts do not fit.</exception>
+    public static Tensor GroupNorm(
+        Tensor x, int groups, Tensor weight, Tensor bias, double eps, Tensor? scaleShift = null, bool silu = false)
+        => GroupNorm(x, groups, weight, bias, eps, scaleShift, silu, mean: null, rstd: null);
+
+    /// <summary>
+    /// The same, which also writes the statistics that a backward pass needs: <paramref name="mean"/> and
+    /// <paramref name="rstd"/> = 1 / sqrt(variance + eps), each [b, groups], both or neither.
+    /// </summary>
+    internal static Tensor GroupNorm(
+        Tensor x, int groups, Tensor weight, Tensor bias, double eps, Tensor? scaleShift, bool silu, Tensor? mean, Tensor? rstd)
+    {
+        Require(x.Shape.Rank >= 2, $"x must be [b, .., c], not {x.Shape}");
+        var (b, c) = (x.Shape[0], x.Shape[-1]);
+        Require(groups > 0 && c % groups == 0, $"{c} channels of x {x.Shape} are not divided by {groups} groups");
+        RequireVector(x, weight, c, nameof(weight));
+        RequireVector(x, bias, c, nameof(bias));
+        if (scaleShift is not null)
+        {
+            Require(scaleShift.Shape == new Shape(b, 2 * c), $"scaleShift must be [{b}, {2 * c}], not {scaleShift.Shape}");
+            RequireAlike(x, scaleShift);
+        }
+
+        Require((mean is null) == (rstd is null), $"statistics are written both or neither");
+        if (mean is not null && rstd is not null)
+        {
+            Require(mean.Shape == new Shape(b, groups) && rstd.Shape == mean.Shape, $"statistics must be [{b}, {groups}], not {mean.Shape} and {rstd.Shape}");
+            RequireAlike(x, mean);
+            RequireAlike(x, rstd);
+        }
+
+        Require(x.Count > 0, $"x {x.Shape} is empty: it has no statistics");
+        Require(b <= MaxGridZ, $"{b} samples in x {x.Shape} are more than {MaxGridZ}");
+        var n = CheckedInt32(x.Shape.CountBetween(1, x.Shape.Rank - 1), $"positions of x {x.Shape}");
+        Require(c / groups <= GroupNormWalk.MaxThreads, $"{c / groups} channels a group are more than {GroupNormWalk.MaxThreads}");
+
+        var y = Tensor.Empty(x.Context, x.Shape, x.DType);
+        var vectors = c / groups % 4 == 0 && IsAligned16(x) && IsAligned16(y);
+        var walk = GroupNormWalk.Choose(c, c / groups, vectors ? 4 : 1);
+        var rowsPerChunk = walk.RowsPerSumChunk(n);
+        var chunks = CeilingDivide(n, rowsPerChunk);
+        using var partials = TensorScope.Detach(Tensor.Empty(x.Context, [b, groups, chunks, 2], DType.Float64));
+        using var coefficients = TensorScope.Detach(Tensor.Empty(x.Context, [b, 2, c], x.DType));
+        var sums = new LaunchShape(new Dim3(chunks, walk.Tiles, b), new Dim3(WarpSize, walk.Warps));
+        var statistics = new LaunchShape(new Dim3(groups, b), WarpSize);
+        var rowsPerApplied = walk.RowsPerAppliedChunk;
+        var apply = sums with { Grid = new Dim3(CeilingDivide(n, rowsPerApplied), walk.Tiles, b) };
+        var stream = x.Context.Stream;
+        switch (x.DType)
+        {
+            case DType.Float32:
+            {
+                (vectors ? (GroupNormSums<float>)GroupNormKernels.GroupNormSumsVec4F32 : GroupNormKernels.GroupNormSumsF32)(
+                    stream, sums, x.Pointer<float>(), partials.Pointer<double>(), n, c, groups, walk.TileChannels, walk.RowsPerStep, rowsPerChunk);
+                GroupNormKernels.GroupNormCoefficientsF32(
+                    stream, statistics, x.Pointer<float>(), partials.Pointer<double>(), weight.Pointer<float>(), bias.Pointer<float>(),
+                    Optional<float>(scaleShift), coefficients.Pointer<float>(), Optional<float>(mean), Optional<float>(rstd), n, c, groups,
+                    chunks, eps);
+                GroupNormApply<float> kernel = (vectors, silu) switch
+                {
+                    (true, true) => GroupNormKernels.GroupNormApplySiluVec4F32,
+                    (true, false) => GroupNormKernels.GroupNormApplyVec4F32,
+                    (false, true) => GroupNormKernels.GroupNormApplySiluF32,
+                    (false, false) => GroupNormKernels.GroupNormApplyF32,
+                };
+                kernel(
+                    stream, apply, x.Pointer<float>(), coefficients.Pointer<float>(), y.Pointer<float>(), n, c, walk.TileChannels,
+                    walk.RowsPerStep, rowsPerApplied);
+                return y;
+            }
+
+            case DType.Float64:
+            {
+                (vectors ? (GroupNormSums<double>)GroupNormKernels.GroupNormSumsVec4F64 : GroupNormKernels.GroupNormSumsF64)(
+                    stream, sums, x.Pointer<double>(), partials.Pointer<double>(), n, c, groups, walk.TileChannels, walk.RowsPerStep, rowsPerChunk);
+                GroupNormKernels.GroupNormCoefficientsF64(
+                    stream, statistics, x.Pointer<double>(), partials.Pointer<double>(), weight.Pointer<double>(), bias.Pointer<double>(),
+                    Optional<double>(scaleShift), coefficients.Pointer<double>(), Optional<double>(mean), Optional<double>(rstd), n, c, groups,
+                    chunks, eps);
+                GroupNormApply<double> kernel = (vectors, silu) switch
+                {
+                    (true, true) => GroupNormKernels.GroupNormApplySiluVec4F64,
+                    (true, false) => GroupNormKernels.GroupNormApplyVec4F64,
+                    (false, true) => GroupNormKernels.GroupNormApplySiluF64,
+                    (false, false) => GroupNormKernels.GroupNormApplyF64,
+                };
+                kernel(
+                    stream, apply, x.Pointer<double>(), coefficients.Pointer<double>(), y.Pointer<double>(), n, c, walk.TileChannels,
+                    walk.RowsPerStep, rowsPerApplied);
+                return y;
+            }
+
+            default:
+                throw UnsupportedType(x);
+        }
+    }
+
+    /// <summary>
+    /// Layer normalisation (Ba, Kiros and Hinton 2016, arXiv 1607.06450) over the last axis: (x - mean) / sqrt(variance + eps)
+    /// * weight + bias, the variance biased.
+    /// </summary>
+    /// <param name="x">[.., c].</param>
+    /// <param name="weight">[c].</param>
+    /// <param name="bias">[c].</param>
+    /// <param name="eps">Added to the variance.</param>
+    /// <returns>Of x's shape.</returns>
+    /// <exception cref="ArgumentException">Shapes, element types or contexts do not fit.</exception>
+    public static Tensor LayerNorm(Tensor x, Tensor weight, Tensor bias, double eps)
+    {
+        Require(x.Shape.Rank >= 1 && x.Shape[-1] > 0, $"x must be [.., c], not {x.Shape}");
+        var c = x.Shape[-1];
+        RequireVector(x, weight, c, nameof(weight));
+        RequireVector(x, bias, c, nameof(bias));
+        var rows = CheckedInt32(x.Count / c, $"rows of x {x.Shape}");
+        var y = Tensor.Empty(x.Context, x.Shape, x.DType);
+        if (rows == 0)
+        {
+            return y;
+        }
+
+        var stream = x.Context.Stream;
+        var inWarp = c % 4 == 0 && c <= 1024 && IsAligned16(x) && IsAligned16(weight) && IsAligned16(bias);
+        var rowsPerUnit = rows >= ManyRows ? 4 : 1;
+        var rowsPerBlock = RowWarps * (c == 64 ? 2 : 1) * rowsPerUnit;
+        var warps = new LaunchShape(CeilingDivide(rows, rowsPerBlock), new Dim3(WarpSize, RowWarps));
+        var blocks = new LaunchShape(rows, RowThreads(c));
+        switch (x.DType)
+        {
+            case DType.Float32:
+            {
+                var (from, w, b, to) = (x.Pointer<float>(), weight.Pointer<float>(), bias.Pointer<float>(), y.Pointer<float>());
+                if (!inWarp)
+                {
+                    LayerNormKernels.LayerNormAnyF32(stream, blocks, from, w, b, to, c, (float)eps);
+                }
+                else if (c == 64)
+                {
+                    LayerNormKernels.LayerNorm64F32(stream, warps, from, w, b, to, rows, (float)eps, rowsPerUnit);
+                }
+                else
+                {
+                    LayerNormRows<float> kernel = c switch
+                    {
+                        <= 128 => LayerNormKernels.LayerNorm128F32,
+                        <= 256 => LayerNormKernels.LayerNorm256F32,
+                        <= 512 => LayerNormKernels.LayerNorm512F32,
+                        _ => LayerNormKernels.LayerNorm1024F32,
+                    };
+                    kernel(stream, warps, from, w, b, to, rows, c, (float)eps, rowsPerUnit);
+                }
+
+                return y;
+            }
+
+            case DType.Float64:
+            {
+                var (from, w, b, to) = (x.Pointer<double>(), weight.Pointer<double>(), bias.Pointer<double>(), y.Pointer<double>());
+                if (!inWarp)
+                {
+                    LayerNormKernels.LayerNormAnyF64(stream, blocks, from, w, b, to, c, eps);
+                }
+                else if (c == 64)
+                {
+                    LayerNormKernels.LayerNorm64F64(stream, warps, from, w, b, to, rows, eps, rowsPerUnit);
+                }
+                else
+                {
+                    LayerNormRows<double> kernel = c switch
+                    {
+                        <= 128 => LayerNormKernels.LayerNorm128F64,
+                        <= 256 => LayerNormKernels.LayerNorm256F64,
+                        <= 512 => LayerNormKernels.LayerNorm512F64,
+                        _ => LayerNormKernels.LayerNorm1024F64,
+                    };
+                    kernel(stream, warps, from, w, b, to, rows, c, eps, rowsPerUnit);
+                }
+
+                return y;
+            }
+
+            default:
+                throw UnsupportedType(x);
+        }
+    }
+
+    /// <summary>
+    /// Normalisation over channels with a clamped variance: (x - mean) / sqrt(max(variance, eps)) * g, the variance biased;
+    /// before it, if asked for, the token shift of <see cref="TokenShift"/>, in the same pass.
+    /// </summary>
+    /// <param name="x">[b, f, h, w, c].</param>
+    /// <param name="g">[c].</param>
+    /// <param name="eps">The least that the variance counts for.</param>
+    /// <param name="tokenShift">Whether the later half of the channels is delayed by a frame first.</param>
+    /// <returns>Of x's shape.</returns>
+    /// <exception cref="ArgumentException">Shapes, element types or contexts do not fit.</exception>
+    public static Tensor ChanLayerNorm(Tensor x, Tensor g, double eps, bool tokenShift = false)
+    {
+        RequireVideo(x);
+        var c = x.Shape[-1];
+        RequireVector(x, g, c, nameof(g));
+        var (frames, frameRows) = (x.Shape[1], CheckedInt32((long)x.Shape[2] * x.Shape[3], $"positions of a frame of x {x.Shape}"));
+        var kept = tokenShift ? (c + 1) / 2 : c;
+        var y = Tensor.Empty(x.Context, x.Shape, x.DType);
+        if (x.Count == 0)
+        {
+            return y;
+        }
+
+        var launch = new LaunchShape(CheckedInt32(x.Count / c, $"rows of x {x.Shape}"), RowThreads(c));
+        switch (x.DType)
+        {
+            case DType.Float32:
+                ChanLayerNormKernels.ChanLayerNormF32(
+                    x.Context.Stream, launch, x.Pointer<float>(), g.Pointer<float>(), y.Pointer<float>(), frames, frameRows, kept, c, (float)eps);
+                return y;
+            case DType.Float64:
+                ChanLayerNormKernels.ChanLayerNormF64(
+                    x.Context.Stream, launch, x.Pointer<double>(), g.Pointer<double>(), y.Pointer<double>(), frames, frameRows, kept, c, eps);
+                return y;
+            default:
+                throw UnsupportedType(x);
+        }
+    }
+
+    /// <summary>Delays the channels from ceil(c / 2) on by one frame; the first frame gets zeros there.</summary>
+    /// <param name="x">[b, f, h, w, c].</param>
+    /// <returns>Of x's shape.</returns>
+    /// <exception cref="ArgumentException">x is no video.</exception>
+    public static Tensor TokenShift(Tensor x)
+    {
+        RequireVideo(x);
+        var c = x.Shape[-1];
+        var (frames, frameRows) = (x.Shape[1], CheckedInt32((long)x.Shape[2] * x.Shape[3], $"positions of a frame of x {x.Shape}"));
+        var y = Tensor.Empty(x.Context, x.Shape, x.DType);
+        if (x.Count == 0)
+        {
+            return y;
+        }
+
+        var rows = CheckedInt32(x.Count / c, $"rows of x {x.Shape}");
+        var launch = new LaunchShape(CeilingDivide(rows, RowWarps), new Dim3(WarpSize, RowWarps));
+        switch (x.DType)
+        {
+            case DType.Float32:
+                ChanLayerNormKernels.TokenShiftF32(
+                    x.Context.Stream, launch, x.Pointer<float>(), y.Pointer<float>(), rows, frames, frameRows, (c + 1) / 2, c);
+                return y;
+            case DType.Float64:
+                ChanLayerNormKernels.TokenShiftF64(
+                    x.Context.Stream, launch, x.Pointer<double>(), y.Pointer<double>(), rows, frames, frameRows, (c + 1) / 2, c);
+                return y;
+            default:
+                throw UnsupportedType(x);
+        }
+    }
+
+    /// <summary>Threads for a block that shares one row: about eight elements each, whole warps.</summary>
+    private static int RowThreads(int columns) => Math.Clamp(CeilingDivide(columns, 8 * WarpSize), 1, 16) * WarpSize;
+
+    private static int CeilingDivide(int count, int size) => (int)(((long)count + size - 1) / size);
+
+    private static bool IsAligned16(Tensor tensor) => tensor.Pointer<byte>().Address % 16 == 0;
+
+    private static DevicePointer<T> Optional<T>(Tensor? tensor)
+        where T : unmanaged
+        => tensor is null ? DevicePointer<T>.Null : tensor.Pointer<T>();
+
+    private static void RequireVector(
+        Tensor x, Tensor vector, int length, string name, [System.Runtime.CompilerServices.CallerMemberName] string operation = "")
+    {
+        Require(vector.Shape.Rank == 1 && vector.Count == length, $"{name} must be [{length}] for x {x.Shape}, not {vector.Shape}", operation);
+        RequireAlike(x, vector, operation);
+    }
+
+    private static void RequireVideo(Tensor x, [System.Runtime.CompilerServices.CallerMemberName] string operation = "")
+        => Require(x.Shape.Rank == 5, $"x must be a video [b, f, h, w, c], not {x.Shape}", operation);
+
+    /// <summary>How group normalisation walks over rows of channels (see kernels/group_norm.cu); it depends on shapes alone.</summary>
+    /// <param name="TileChannels">Channels of a row that a block covers.</param>
+    /// <param name="Tiles">Blocks across a row.</param>
+    /// <param name="RowsPerStep">Rows that a block covers at a time; 1 where there are several tiles.</param>
+    /// <param name="Warps">Warps a block; threads past the last row of a step idle.</param>
+    private readonly record struct GroupNormWalk(int TileChannels, int Tiles, int RowsPerStep, int Warps)
+    {
+        public const int MaxThreads = 1024;
+        private const int WantedThreads = 256;
+
+        /// <summary>Steps of a block when it applies: few, since blocks share nothing.</summary>
+        private const int AppliedSteps = 16;
+
+        public int RowsPerAppliedChunk => RowsPerStep * AppliedSteps;
+
+        public static GroupNormWalk Choose(int c, int channelsPerGroup, int vector)
+        {
+            var lanes = c / vector;
+            if (lanes > MaxThreads)
+            {
+                var tile = MaxThreads * vector / channelsPerGroup * channelsPerGroup;
+                return new(tile, CeilingDivide(c, tile), 1, CeilingDivide(tile / vector, WarpSize));
+            }
+
+            // The number of rows whose threads fill whole warps best, and of those the one nearest to the wanted block.
+            var best = 1;
+            for (var rows = 2; rows * lanes <= 2 * WantedThreads; ++rows)
+            {
+                if (Waste(rows * lanes).CompareTo(Waste(best * lanes)) < 0)
+                {
+                    best = rows;
+                }
+            }
+
+            return new(c, 1, best, CeilingDivide(best * lanes, WarpSize));
+        }
+
+        /// <summary>Enough chunks to fill a large GPU where there are positions enough, and 16 to 64 steps a chunk.</summary>
+        public int RowsPerSumChunk(int n) => RowsPerStep * Math.Clamp(CeilingDivide(n, RowsPerStep * 512), 16, 64);
+
+        private static (double Idle, int Distance) Waste(int threads)
+        {
+            var whole = CeilingDivide(threads, WarpSize) * WarpSize;
+            return (Math.Round((double)(whole - threads) / whole, 2), Math.Abs(threads - WantedThreads));
+        }
+    }
+
+    private delegate void GroupNormSums<T>(
+        GpuStream stream, in LaunchShape shape, DevicePointer<T> x, DevicePointer<double> partials, int n, int c, int groups, int tileChannels,
+        int rowsPerStep, int rowsPerChunk)
+        where T : unmanaged;
+
+    private delegate void GroupNormApply<T>(
+        GpuStream stream, in LaunchShape shape, DevicePointer<T> x, DevicePointer<T> coefficients, DevicePointer<T> y, int n, int c,
+        int tileChannels, int rowsPerStep, int rowsPerChunk)
+        where T : unmanaged;
+
+    private delegate void LayerNormRows<T>(
+        GpuStream stream, in LaunchShape shape, DevicePointer<T> x, DevicePointer<T> weight, DevicePointer<T> bias, DevicePointer<T> y, int rows,
+        int c, T eps, int rowsPerUnit)
+        where T : unmanaged;
+}
