@@ -1,0 +1,130 @@
+// The driver of the operator table: what every operator must satisfy, checked for each case, element type and capability.
+using FashionFlow.Gpu;
+using FashionFlow.Gpu.Kernels;
+using FashionFlow.VirtualGpu;
+
+namespace FashionFlow.Tensors.Tests.Operators;
+
+public class OperatorTests
+{
+    private static IEnumerable<TestCaseData> Table =>
+        from @case in OperatorTable.Cases
+        from type in @case.Types
+        from capability in (int[])[70, 80]
+        select new TestCaseData(@case, type, capability).SetArgDisplayNames(@case.Name, $"{type}", $"sm_{capability}");
+
+    [TestCaseSource(nameof(Table))]
+    public void Operator_holds_to_its_oracle_and_gives_the_same_bits_however_it_is_run(OperatorCase @case, DType type, int capability)
+    {
+        HostTensor[] inputs = [.. @case.Inputs.Select((operand, i) => operand.Draw(@case.Name, i))];
+        var reference = RunOn(new TestDevice(capability), @case, inputs, type);
+        @case.Tolerance.Check(@case.Oracle(inputs), reference, @case.ResultType ?? type);
+
+        using (Assert.EnterMultipleScope())
+        {
+            AssertSameBits(reference, RunOn(new TestDevice(capability, ExecutionMethod.General), @case, inputs, type), "by the general method");
+            AssertSameBits(reference, RunOn(new TestDevice(capability, OrderSeed: 1), @case, inputs, type), "with blocks and warps in another order");
+            AssertSameBits(reference, RunOn(new TestDevice(capability), @case, inputs, type, misaligned: true), "on inputs not aligned to 16 bytes");
+        }
+    }
+
+    [Test]
+    public void Every_kernel_is_covered_by_a_case()
+    {
+        var covered = OperatorTable.Cases.SelectMany(@case => @case.Types.SelectMany(type => KernelNames(@case, type))).ToHashSet(StringComparer.Ordinal);
+        var missing = KernelCatalog.Entries.Where(entry => !covered.Contains(entry.Name));
+        Assert.That(missing, Is.Empty, "kernels that no case of the operator table names");
+    }
+
+    [Test]
+    public void Names_of_cases_are_unique()
+        => Assert.That(OperatorTable.Cases.Select(@case => @case.Name), Is.Unique);
+
+    private static HostTensor RunOn(TestDevice device, OperatorCase @case, HostTensor[] inputs, DType type, bool misaligned = false)
+    {
+        HostTensor? result = null;
+        TestDevices.Run(device, (context, launched) =>
+        {
+            context.Backend = @case.Backend;
+            Tensor[] tensors = [.. inputs.Select((input, i) => Upload(context, input, @case.Inputs[i].Type ?? type, misaligned))];
+            var before = tensors.Length;
+            Assert.That(context.LiveTensors, Is.EqualTo(before));
+
+            using (var output = Run(@case, new OperatorArguments(context, type, tensors)))
+            {
+                Assert.That(output.DType, Is.EqualTo(@case.ResultType ?? type), "the result's element type");
+                Assert.That(context.LiveTensors, Is.EqualTo(before + 1), "tensors alive besides inputs and result");
+                result = Download(output);
+            }
+
+            Assert.That(KernelNames(@case, type), Is.SubsetOf(launched), "kernels that the case names and did not launch");
+            for (var i = 0; i < tensors.Length; i++)
+            {
+                if (!@case.WritesInputs)
+                {
+                    AssertSameBits(inputs[i], Download(tensors[i]), $"in input {i}, which the operator must not write,");
+                }
+
+                tensors[i].Dispose();
+            }
+        });
+        return result!;
+    }
+
+    private static Tensor Run(OperatorCase @case, OperatorArguments arguments)
+    {
+        using var scope = TensorScope.Begin();
+        return scope.Keep(@case.Run(arguments));
+    }
+
+    /// <summary>The entries that a case names, for an element type.</summary>
+    private static IEnumerable<string> KernelNames(OperatorCase @case, DType type)
+    {
+        var suffix = type == DType.Float64 ? "_f64" : "_f32";
+        return @case.Kernels.Select(name => KernelCatalog.Entries.Any(entry => entry.Name == name) ? name : name + suffix);
+    }
+
+    /// <summary>An input on the device; one element into its memory if it is to be misaligned.</summary>
+    private static Tensor Upload(DeviceContext context, HostTensor input, DType type, bool misaligned)
+    {
+        double[] data = misaligned ? [double.NaN, .. input.Data] : input.Data;
+        using var scope = TensorScope.Begin();
+        Shape shape = [data.Length];
+        var tensor = type switch
+        {
+            DType.Float32 => Tensor.FromArray<float>(context, Array.ConvertAll(data, value => (float)value), shape),
+            DType.Float64 => Tensor.FromArray<double>(context, data, shape),
+            DType.Int32 => Tensor.FromArray<int>(context, Array.ConvertAll(data, value => double.IsNaN(value) ? 0 : (int)value), shape),
+            DType.Int64 => Tensor.FromArray<long>(context, Array.ConvertAll(data, value => double.IsNaN(value) ? 0 : (long)value), shape),
+            DType.UInt8 => Tensor.FromArray<byte>(context, Array.ConvertAll(data, value => double.IsNaN(value) ? (byte)0 : (byte)value), shape),
+            _ => throw new NotSupportedException($"inputs of type {type}"),
+        };
+        var offset = misaligned ? 1 : 0;
+        return TensorScope.Detach(tensor.Narrow(offset, data.Length - offset).Reshape(input.Shape));
+    }
+
+    private static HostTensor Download(Tensor tensor) => new(tensor.Shape, tensor.DType switch
+    {
+        DType.Float32 => Array.ConvertAll(tensor.ToArray<float>(), value => (double)value),
+        DType.Float64 => tensor.ToArray<double>(),
+        DType.Int32 => Array.ConvertAll(tensor.ToArray<int>(), value => (double)value),
+        DType.UInt32 => Array.ConvertAll(tensor.ToArray<uint>(), value => (double)value),
+        DType.Int64 => Array.ConvertAll(tensor.ToArray<long>(), value => (double)value),
+        DType.UInt8 => Array.ConvertAll(tensor.ToArray<byte>(), value => (double)value),
+        _ => throw new NotSupportedException($"results of type {tensor.DType}"),
+    });
+
+    /// <summary>Compares bits, so that -0 differs from 0; all NaNs count as one.</summary>
+    private static void AssertSameBits(HostTensor expected, HostTensor actual, string how)
+    {
+        Assert.That(actual.Shape, Is.EqualTo(expected.Shape), how);
+        for (var i = 0; i < expected.Data.Length; i++)
+        {
+            var (a, b) = (expected.Data[i], actual.Data[i]);
+            if (BitConverter.DoubleToInt64Bits(a) != BitConverter.DoubleToInt64Bits(b) && !(double.IsNaN(a) && double.IsNaN(b)))
+            {
+                Assert.Fail($"element {i} of {expected.Shape} {how} is {b:R}, not {a:R}");
+            }
+        }
+    }
+}

@@ -1,0 +1,65 @@
+// How far a result may be from its oracle, in units of the element type's own precision, and where the number comes from.
+using FashionFlow.Gpu;
+
+namespace FashionFlow.Tensors.Tests.Operators;
+
+/// <summary>
+/// A tolerance. It counts in epsilons, the distance from 1 to the next number (2^-23 for float, 2^-52 for double), so that
+/// one number with one reason serves both types.
+/// </summary>
+public sealed record Tolerance
+{
+    private readonly double _epsilons;
+    private readonly bool _ofLargest;
+    private readonly double _zero;
+
+    private Tolerance(double epsilons, bool ofLargest, double zero, string origin)
+    {
+        (_epsilons, _ofLargest, _zero, Origin) = (epsilons, ofLargest, zero, origin);
+        Assert.That(origin, Is.Not.Empty, "a tolerance says where it comes from");
+    }
+
+    /// <summary>Where the number comes from.</summary>
+    public string Origin { get; }
+
+    /// <summary>The oracle's result, rounded to the element type, and nothing else: elements are moved, or rounded once.</summary>
+    public static Tolerance Exact(string origin) => new(0, ofLargest: false, zero: 0, origin);
+
+    /// <summary>
+    /// Each element within so many epsilons of its own size. <paramref name="zero"/>, a number, allows as many epsilons of it
+    /// beside, for results that cancel.
+    /// </summary>
+    public static Tolerance OfElement(double epsilons, string origin, double zero = 0) => new(epsilons, ofLargest: false, zero, origin);
+
+    /// <summary>Each element within so many epsilons of the largest element's size.</summary>
+    public static Tolerance OfLargest(double epsilons, string origin) => new(epsilons, ofLargest: true, zero: 0, origin);
+
+    /// <summary>Fails where a result is too far from the oracle, naming the worst element.</summary>
+    public void Check(HostTensor oracle, HostTensor result, DType type)
+    {
+        Assert.That(result.Shape, Is.EqualTo(oracle.Shape), "shape");
+        var epsilon = type == DType.Float64 ? Math.Pow(2, -52) : Math.Pow(2, -23);
+        var largest = oracle.Data.Where(double.IsFinite).Select(Math.Abs).DefaultIfEmpty().Max();
+        var (worst, worstExcess) = (-1, 0.0);
+        for (var i = 0; i < oracle.Data.Length; i++)
+        {
+            var expected = Round(oracle.Data[i], _epsilons == 0 ? type : DType.Float64);
+            var allowed = epsilon * _epsilons * (_ofLargest ? largest : Math.Abs(expected) + _zero);
+            var error = expected.Equals(result.Data[i]) ? 0 : Math.Abs(result.Data[i] - expected);
+            var excess = error - (double.IsFinite(allowed) ? allowed : 0);
+            if (excess > worstExcess || (double.IsNaN(excess) && !double.IsNaN(worstExcess)))
+            {
+                (worst, worstExcess) = (i, excess);
+            }
+        }
+
+        if (worst >= 0)
+        {
+            Assert.Fail(
+                $"element {worst} of {oracle.Shape} is {result.Data[worst]:R}, expected {oracle.Data[worst]:R}; "
+                + $"allowed are {_epsilons} epsilons of {(_ofLargest ? $"the largest, {largest:R}" : "the element")} ({Origin})");
+        }
+    }
+
+    private static double Round(double value, DType type) => type == DType.Float32 ? (float)value : value;
+}
