@@ -137,35 +137,41 @@ __device__ __forceinline__ void convolve_tile(
     // Each kernel position is its own run over the channels, in steps of DEPTH with a last one that is filled up with zeros:
     // the position is then the same for the whole block and needs no division.
     const int runs = (inChannels + S::DEPTH - 1) / S::DEPTH;
-    int kernelRow = 0, kernelCol = 0, c0 = 0, current = 0;
-    for (int step = 1; step < runs * kernelH * kernelW; ++step)
+    int kernelRow = 0, kernelCol = 0, c0 = 0;
+    for (int left = runs * kernelH * kernelW - 1, current = 0;; --left)
     {
-        c0 += S::DEPTH;
-        if (c0 >= inChannels)
+        if (left > 0)
         {
-            c0 = 0;
-            if (++kernelCol == kernelW)
+            c0 += S::DEPTH;
+            if (c0 >= inChannels)
             {
-                kernelCol = 0;
-                ++kernelRow;
+                c0 = 0;
+                if (++kernelCol == kernelW)
+                {
+                    kernelCol = 0;
+                    ++kernelRow;
+                }
             }
+            pixels.fetch(kernelRow, kernelCol, c0, height, width, inChannels);
+            weights.fetch((long long)(kernelRow * kernelW + kernelCol) * inChannels, c0, inChannels);
         }
-        pixels.fetch(kernelRow, kernelCol, c0, height, width, inChannels);
-        weights.fetch((long long)(kernelRow * kernelW + kernelCol) * inChannels, c0, inChannels);
         accumulator.multiply(tiles.a[current], tiles.b[current]);
+        if (left == 0)
+        {
+            break;
+        }
         current ^= 1;
         pixels.put(tiles.a[current]);
         weights.put(tiles.b[current]);
         __syncthreads();
     }
-    accumulator.multiply(tiles.a[current], tiles.b[current]);
     accumulator.finish(y, bias, residual, outChannels, firstRow, firstCol, rows, outChannels, T(1), T(1), epilogue);
 }
 
 // Large outputs: y = epilogue(conv(x, w) + bias + residual), x [pictures, height, width, inChannels], w [outChannels, kernelH,
 // kernelW, inChannels], y and residual (or null) [pictures, outHeight, outWidth, outChannels], bias [outChannels] or null; at
 // most 2^31 - 1 output pixels. Moves at least x + w + y. Grid: tiles, Tiles<float>::Large of [pixels, outChannels] a block.
-extern "C" __global__ void __launch_bounds__(Tiles<float>::Large::THREADS) conv2d_f32(
+extern "C" __global__ void __launch_bounds__(Tiles<float>::Large::THREADS, 2) conv2d_f32(
     const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ bias, const float* __restrict__ residual,
     float* __restrict__ y, int pictures, int height, int width, int inChannels, int outHeight, int outWidth, int outChannels,
     int kernelH, int kernelW, int strideH, int strideW, int padTop, int padLeft, int epilogue)
@@ -178,7 +184,7 @@ extern "C" __global__ void __launch_bounds__(Tiles<float>::Large::THREADS) conv2
 // Large outputs: y = epilogue(conv(x, w) + bias + residual), x [pictures, height, width, inChannels], w [outChannels, kernelH,
 // kernelW, inChannels], y and residual (or null) [pictures, outHeight, outWidth, outChannels], bias [outChannels] or null; at
 // most 2^31 - 1 output pixels. Moves at least x + w + y. Grid: tiles, Tiles<double>::Large of [pixels, outChannels] a block.
-extern "C" __global__ void __launch_bounds__(Tiles<double>::Large::THREADS) conv2d_f64(
+extern "C" __global__ void __launch_bounds__(Tiles<double>::Large::THREADS, 2) conv2d_f64(
     const double* __restrict__ x, const double* __restrict__ w, const double* __restrict__ bias, const double* __restrict__ residual,
     double* __restrict__ y, int pictures, int height, int width, int inChannels, int outHeight, int outWidth, int outChannels,
     int kernelH, int kernelW, int strideH, int strideW, int padTop, int padLeft, int epilogue)

@@ -64,18 +64,24 @@ __device__ __forceinline__ void multiply_tile(
     fetchA.put(tiles.a[0]);
     fetchB.put(tiles.b[0]);
     __syncthreads();
-    int current = 0;
-    for (int next = S::DEPTH; next < k; next += S::DEPTH)
+    for (int next = S::DEPTH, current = 0;; next += S::DEPTH)
     {
-        fetchA.fetch(0, next, k);
-        fetchB.fetch(0, next, k);
+        const bool more = next < k;
+        if (more)
+        {
+            fetchA.fetch(0, next, k);
+            fetchB.fetch(0, next, k);
+        }
         accumulator.multiply(tiles.a[current], tiles.b[current]);
+        if (!more)
+        {
+            break;
+        }
         current ^= 1;
         fetchA.put(tiles.a[current]);
         fetchB.put(tiles.b[current]);
         __syncthreads();
     }
-    accumulator.multiply(tiles.a[current], tiles.b[current]);
 
     const typename S::Element* const added = residual == nullptr ? nullptr : residual + batch * strideC;
     accumulator.finish(c + batch * strideC, bias, added, ldc, firstRow, firstCol, m, n, alpha, beta, epilogue);
@@ -84,7 +90,7 @@ __device__ __forceinline__ void multiply_tile(
 // Large products: a [m, k], b [k, n], c and residual [m, n], bias [n] or null, residual (another matrix than c) or null; rows
 // lda, ldb and ldc elements apart, matrices of the batch strideA, strideB and strideC. Moves at least (mk + kn + mn) elements.
 // Grid: (tiles, 1, batch), Tiles<float>::Large of C a block.
-extern "C" __global__ void __launch_bounds__(Tiles<float>::Large::THREADS) gemm_nn_f32(
+extern "C" __global__ void __launch_bounds__(Tiles<float>::Large::THREADS, 2) gemm_nn_f32(
     const float* __restrict__ a, const float* __restrict__ b, const float* __restrict__ bias, const float* __restrict__ residual,
     float* __restrict__ c, int m, int n, int k, long long lda, long long ldb, long long ldc, long long strideA, long long strideB,
     long long strideC, float alpha, float beta, int epilogue)
@@ -96,7 +102,7 @@ extern "C" __global__ void __launch_bounds__(Tiles<float>::Large::THREADS) gemm_
 // Large products: a [m, k], b [k, n], c and residual [m, n], bias [n] or null, residual (another matrix than c) or null; rows
 // lda, ldb and ldc elements apart, matrices of the batch strideA, strideB and strideC. Moves at least (mk + kn + mn) elements.
 // Grid: (tiles, 1, batch), Tiles<double>::Large of C a block.
-extern "C" __global__ void __launch_bounds__(Tiles<double>::Large::THREADS) gemm_nn_f64(
+extern "C" __global__ void __launch_bounds__(Tiles<double>::Large::THREADS, 2) gemm_nn_f64(
     const double* __restrict__ a, const double* __restrict__ b, const double* __restrict__ bias, const double* __restrict__ residual,
     double* __restrict__ c, int m, int n, int k, long long lda, long long ldb, long long ldc, long long strideA, long long strideB,
     long long strideC, double alpha, double beta, int epilogue)
@@ -108,7 +114,7 @@ extern "C" __global__ void __launch_bounds__(Tiles<double>::Large::THREADS) gemm
 // Large products: a [m, k], b [n, k] (weights of a linear layer), c and residual [m, n], bias [n] or null, residual (another
 // matrix than c) or null; rows lda, ldb and ldc elements apart, matrices of the batch strideA, strideB and strideC. Moves at
 // least (mk + kn + mn) elements. Grid: (tiles, 1, batch), Tiles<float>::Large of C a block.
-extern "C" __global__ void __launch_bounds__(Tiles<float>::Large::THREADS) gemm_nt_f32(
+extern "C" __global__ void __launch_bounds__(Tiles<float>::Large::THREADS, 2) gemm_nt_f32(
     const float* __restrict__ a, const float* __restrict__ b, const float* __restrict__ bias, const float* __restrict__ residual,
     float* __restrict__ c, int m, int n, int k, long long lda, long long ldb, long long ldc, long long strideA, long long strideB,
     long long strideC, float alpha, float beta, int epilogue)
@@ -120,7 +126,7 @@ extern "C" __global__ void __launch_bounds__(Tiles<float>::Large::THREADS) gemm_
 // Large products: a [m, k], b [n, k] (weights of a linear layer), c and residual [m, n], bias [n] or null, residual (another
 // matrix than c) or null; rows lda, ldb and ldc elements apart, matrices of the batch strideA, strideB and strideC. Moves at
 // least (mk + kn + mn) elements. Grid: (tiles, 1, batch), Tiles<double>::Large of C a block.
-extern "C" __global__ void __launch_bounds__(Tiles<double>::Large::THREADS) gemm_nt_f64(
+extern "C" __global__ void __launch_bounds__(Tiles<double>::Large::THREADS, 2) gemm_nt_f64(
     const double* __restrict__ a, const double* __restrict__ b, const double* __restrict__ bias, const double* __restrict__ residual,
     double* __restrict__ c, int m, int n, int k, long long lda, long long ldb, long long ldc, long long strideA, long long strideB,
     long long strideC, double alpha, double beta, int epilogue)
@@ -132,7 +138,7 @@ extern "C" __global__ void __launch_bounds__(Tiles<double>::Large::THREADS) gemm
 // Large products: a [k, m], b [k, n], c and residual [m, n], bias [n] or null, residual (another matrix than c) or null; rows
 // lda, ldb and ldc elements apart, matrices of the batch strideA, strideB and strideC. Moves at least (mk + kn + mn) elements.
 // Grid: (tiles, 1, batch), Tiles<float>::Large of C a block.
-extern "C" __global__ void __launch_bounds__(Tiles<float>::Large::THREADS) gemm_tn_f32(
+extern "C" __global__ void __launch_bounds__(Tiles<float>::Large::THREADS, 2) gemm_tn_f32(
     const float* __restrict__ a, const float* __restrict__ b, const float* __restrict__ bias, const float* __restrict__ residual,
     float* __restrict__ c, int m, int n, int k, long long lda, long long ldb, long long ldc, long long strideA, long long strideB,
     long long strideC, float alpha, float beta, int epilogue)
@@ -144,7 +150,7 @@ extern "C" __global__ void __launch_bounds__(Tiles<float>::Large::THREADS) gemm_
 // Large products: a [k, m], b [k, n], c and residual [m, n], bias [n] or null, residual (another matrix than c) or null; rows
 // lda, ldb and ldc elements apart, matrices of the batch strideA, strideB and strideC. Moves at least (mk + kn + mn) elements.
 // Grid: (tiles, 1, batch), Tiles<double>::Large of C a block.
-extern "C" __global__ void __launch_bounds__(Tiles<double>::Large::THREADS) gemm_tn_f64(
+extern "C" __global__ void __launch_bounds__(Tiles<double>::Large::THREADS, 2) gemm_tn_f64(
     const double* __restrict__ a, const double* __restrict__ b, const double* __restrict__ bias, const double* __restrict__ residual,
     double* __restrict__ c, int m, int n, int k, long long lda, long long ldb, long long ldc, long long strideA, long long strideB,
     long long strideC, double alpha, double beta, int epilogue)
@@ -156,7 +162,7 @@ extern "C" __global__ void __launch_bounds__(Tiles<double>::Large::THREADS) gemm
 // Large products: a [k, m], b [n, k], c and residual [m, n], bias [n] or null, residual (another matrix than c) or null; rows
 // lda, ldb and ldc elements apart, matrices of the batch strideA, strideB and strideC. Moves at least (mk + kn + mn) elements.
 // Grid: (tiles, 1, batch), Tiles<float>::Large of C a block.
-extern "C" __global__ void __launch_bounds__(Tiles<float>::Large::THREADS) gemm_tt_f32(
+extern "C" __global__ void __launch_bounds__(Tiles<float>::Large::THREADS, 2) gemm_tt_f32(
     const float* __restrict__ a, const float* __restrict__ b, const float* __restrict__ bias, const float* __restrict__ residual,
     float* __restrict__ c, int m, int n, int k, long long lda, long long ldb, long long ldc, long long strideA, long long strideB,
     long long strideC, float alpha, float beta, int epilogue)
@@ -168,7 +174,7 @@ extern "C" __global__ void __launch_bounds__(Tiles<float>::Large::THREADS) gemm_
 // Large products: a [k, m], b [n, k], c and residual [m, n], bias [n] or null, residual (another matrix than c) or null; rows
 // lda, ldb and ldc elements apart, matrices of the batch strideA, strideB and strideC. Moves at least (mk + kn + mn) elements.
 // Grid: (tiles, 1, batch), Tiles<double>::Large of C a block.
-extern "C" __global__ void __launch_bounds__(Tiles<double>::Large::THREADS) gemm_tt_f64(
+extern "C" __global__ void __launch_bounds__(Tiles<double>::Large::THREADS, 2) gemm_tt_f64(
     const double* __restrict__ a, const double* __restrict__ b, const double* __restrict__ bias, const double* __restrict__ residual,
     double* __restrict__ c, int m, int n, int k, long long lda, long long ldb, long long ldc, long long strideA, long long strideB,
     long long strideC, double alpha, double beta, int epilogue)
