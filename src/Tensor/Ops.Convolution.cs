@@ -168,30 +168,30 @@ public static partial class Ops
         }
         else
         {
-            ConvolveByKernels(x.Context.Stream, d, rows, Bytes(x), Bytes(weight), Bytes(bias), Bytes(residual), Bytes(y));
+            ConvolveByKernels(x.Context.Stream, d, ChooseTile(rows, co, 1, x.DType), Bytes(x), Bytes(weight), Bytes(bias), Bytes(residual), Bytes(y));
         }
 
         return y;
     }
 
-    private static void ConvolveByKernels(
+    /// <summary>The convolution by our kernels with a given tile: all give the same bits.</summary>
+    internal static void ConvolveByKernels(
         GpuStream stream,
         in ConvolutionDescription d,
-        int rows,
+        ProductTile tile,
         DevicePointer<byte> x,
         DevicePointer<byte> weight,
         DevicePointer<byte> bias,
         DevicePointer<byte> residual,
         DevicePointer<byte> y)
     {
-        var tile = ChooseTile(rows, d.OutChannels, 1, d.ElementType);
-        var launch = TiledLaunch(tile, rows, d.OutChannels, 1, d.ElementType);
+        var launch = TiledLaunch(tile, (long)d.N * d.OutH * d.OutW, d.OutChannels, 1, d.ElementType);
         if (d.ElementType == DType.Float32)
         {
             ConvolutionKernel<float> kernel = tile switch
             {
-                Tile.Large => ConvolutionKernels.Conv2dF32,
-                Tile.Small => ConvolutionKernels.Conv2dSmallF32,
+                ProductTile.Large => ConvolutionKernels.Conv2dF32,
+                ProductTile.Small => ConvolutionKernels.Conv2dSmallF32,
                 _ => ConvolutionKernels.Conv2dNarrowF32,
             };
             kernel(
@@ -202,8 +202,8 @@ public static partial class Ops
         {
             ConvolutionKernel<double> kernel = tile switch
             {
-                Tile.Large => ConvolutionKernels.Conv2dF64,
-                Tile.Small => ConvolutionKernels.Conv2dSmallF64,
+                ProductTile.Large => ConvolutionKernels.Conv2dF64,
+                ProductTile.Small => ConvolutionKernels.Conv2dSmallF64,
                 _ => ConvolutionKernels.Conv2dNarrowF64,
             };
             kernel(

@@ -9,6 +9,9 @@ public static partial class Ops
     /// <summary>Most rows that the kernel for few rows takes: beyond, a tile reads the weights less often.</summary>
     private const int FewRows = 4;
 
+    /// <summary>Warps a block of that kernel, each with a column of its own.</summary>
+    private const int FewRowsWarps = 4;
+
     /// <summary>Most columns that the narrow tile is used for.</summary>
     private const int NarrowColumns = 16;
 
@@ -139,13 +142,15 @@ public static partial class Ops
         }
         else
         {
-            ProductByKernels(context, d, a, b, bias, residual, Bytes(y));
+            ProductByKernels(context.Stream, d, ChooseTile(d), a, b, bias, residual, Bytes(y));
         }
     }
 
-    private static void ProductByKernels(
-        DeviceContext context,
+    /// <summary>The product by our kernels with a given tile: all that can serve it give the same bits, but for few rows.</summary>
+    internal static void ProductByKernels(
+        GpuStream stream,
         in GemmDescription d,
+        ProductTile tile,
         DevicePointer<byte> a,
         DevicePointer<byte> b,
         DevicePointer<byte> bias,
@@ -162,11 +167,11 @@ public static partial class Ops
             var result = c.Offset(first * d.BatchStrideC * size);
             if (d.ElementType == DType.Float32)
             {
-                ProductFloat32(context.Stream, part, own.Cast<float>(), other.Cast<float>(), bias.Cast<float>(), added.Cast<float>(), result.Cast<float>());
+                ProductFloat32(stream, part, tile, own.Cast<float>(), other.Cast<float>(), bias.Cast<float>(), added.Cast<float>(), result.Cast<float>());
             }
             else if (d.ElementType == DType.Float64)
             {
-                ProductFloat64(context.Stream, part, own.Cast<double>(), other.Cast<double>(), bias.Cast<double>(), added.Cast<double>(), result.Cast<double>());
+                ProductFloat64(stream, part, tile, own.Cast<double>(), other.Cast<double>(), bias.Cast<double>(), added.Cast<double>(), result.Cast<double>());
             }
             else
             {
@@ -175,23 +180,35 @@ public static partial class Ops
         }
     }
 
-    /// <summary>The tile that a product or convolution of this shape is cut into; it depends on the shape alone.</summary>
-    private static Tile ChooseTile(long rows, long columns, int batch, DType type)
+    /// <summary>The tile for a product; it depends on the description alone.</summary>
+    private static ProductTile ChooseTile(in GemmDescription d)
+    {
+        if (d is { M: <= FewRows, TransposeA: false, TransposeB: true, BatchCount: 1 })
+        {
+            return ProductTile.Rows;
+        }
+
+        var tile = ChooseTile(d.M, d.N, d.BatchCount, d.ElementType);
+        return tile == ProductTile.Narrow && d.TransposeA ? ProductTile.Small : tile;
+    }
+
+    /// <summary>The tile that a result of this shape is cut into.</summary>
+    private static ProductTile ChooseTile(long rows, long columns, int batch, DType type)
     {
         var edge = LargeEdge(type);
-        return columns <= NarrowColumns ? Tile.Narrow
-            : columns > edge / 2 && Tiles(rows, edge) * Tiles(columns, edge) * batch >= ManyTiles ? Tile.Large
-            : Tile.Small;
+        return columns <= NarrowColumns ? ProductTile.Narrow
+            : columns > edge / 2 && Tiles(rows, edge) * Tiles(columns, edge) * batch >= ManyTiles ? ProductTile.Large
+            : ProductTile.Small;
     }
 
     /// <summary>The launch of a tiled kernel; the numbers are Tiles of kernels/gemm.cu and kernels/convolution.cu.</summary>
-    private static LaunchShape TiledLaunch(Tile tile, long rows, long columns, int batch, DType type)
+    private static LaunchShape TiledLaunch(ProductTile tile, long rows, long columns, int batch, DType type)
     {
         var edge = LargeEdge(type);
         var (height, width, threads) = tile switch
         {
-            Tile.Large => (edge, edge, 256),
-            Tile.Small => (edge / 2, edge / 2, 64),
+            ProductTile.Large => (edge, edge, 256),
+            ProductTile.Small => (edge / 2, edge / 2, 64),
             _ => (edge, NarrowColumns, 64),
         };
         return new(new Dim3(checked((int)(Tiles(rows, height) * Tiles(columns, width))), 1, batch), threads);
@@ -241,14 +258,6 @@ public static partial class Ops
     private static ArgumentException UnsupportedType(DType type, string operation)
         => new($"{operation}: no kernel for elements of type {type}; Float32 and Float64 are supported");
 
-    /// <summary>The tiles that kernels/gemm.cu and kernels/convolution.cu have.</summary>
-    private enum Tile
-    {
-        Large,
-        Small,
-        Narrow,
-    }
-
     private delegate void ProductKernel<T>(
         GpuStream stream, in LaunchShape shape, DevicePointer<T> a, DevicePointer<T> b, DevicePointer<T> bias, DevicePointer<T> residual,
         DevicePointer<T> c, int m, int n, int k, long lda, long ldb, long ldc, long strideA, long strideB, long strideC, T alpha, T beta,
@@ -258,35 +267,30 @@ public static partial class Ops
     private static void ProductFloat32(
         GpuStream stream,
         in GemmDescription d,
+        ProductTile tile,
         DevicePointer<float> a,
         DevicePointer<float> b,
         DevicePointer<float> bias,
         DevicePointer<float> residual,
         DevicePointer<float> c)
     {
-        if (d is { M: <= FewRows, TransposeA: false, TransposeB: true, BatchCount: 1 })
+        if (tile == ProductTile.Rows)
         {
-            var warps = new LaunchShape(new Dim3((int)Tiles(d.N, 4), (int)Tiles(d.M, FewRows)), 128);
+            var warps = new LaunchShape(new Dim3((int)Tiles(d.N, FewRowsWarps), (int)Tiles(d.M, FewRows)), FewRowsWarps * 32);
             GemmKernels.GemmNtRowsF32(
                 stream, warps, a, b, bias, residual, c, d.M, d.N, d.K, d.LeadingDimensionA, d.LeadingDimensionB, d.LeadingDimensionC,
                 (float)d.Alpha, 1, (int)d.Epilogue);
             return;
         }
 
-        var tile = ChooseTile(d.M, d.N, d.BatchCount, d.ElementType);
-        if (tile == Tile.Narrow && d.TransposeA)
-        {
-            tile = Tile.Small;
-        }
-
         ProductKernel<float> kernel = (tile, d.TransposeA, d.TransposeB) switch
         {
-            (Tile.Large, false, false) => GemmKernels.GemmNnF32,
-            (Tile.Large, false, true) => GemmKernels.GemmNtF32,
-            (Tile.Large, true, false) => GemmKernels.GemmTnF32,
-            (Tile.Large, true, true) => GemmKernels.GemmTtF32,
-            (Tile.Narrow, _, false) => GemmKernels.GemmNnNarrowF32,
-            (Tile.Narrow, _, true) => GemmKernels.GemmNtNarrowF32,
+            (ProductTile.Large, false, false) => GemmKernels.GemmNnF32,
+            (ProductTile.Large, false, true) => GemmKernels.GemmNtF32,
+            (ProductTile.Large, true, false) => GemmKernels.GemmTnF32,
+            (ProductTile.Large, true, true) => GemmKernels.GemmTtF32,
+            (ProductTile.Narrow, _, false) => GemmKernels.GemmNnNarrowF32,
+            (ProductTile.Narrow, _, true) => GemmKernels.GemmNtNarrowF32,
             (_, false, false) => GemmKernels.GemmNnSmallF32,
             (_, false, true) => GemmKernels.GemmNtSmallF32,
             (_, true, false) => GemmKernels.GemmTnSmallF32,
@@ -300,35 +304,30 @@ public static partial class Ops
     private static void ProductFloat64(
         GpuStream stream,
         in GemmDescription d,
+        ProductTile tile,
         DevicePointer<double> a,
         DevicePointer<double> b,
         DevicePointer<double> bias,
         DevicePointer<double> residual,
         DevicePointer<double> c)
     {
-        if (d is { M: <= FewRows, TransposeA: false, TransposeB: true, BatchCount: 1 })
+        if (tile == ProductTile.Rows)
         {
-            var warps = new LaunchShape(new Dim3((int)Tiles(d.N, 4), (int)Tiles(d.M, FewRows)), 128);
+            var warps = new LaunchShape(new Dim3((int)Tiles(d.N, FewRowsWarps), (int)Tiles(d.M, FewRows)), FewRowsWarps * 32);
             GemmKernels.GemmNtRowsF64(
                 stream, warps, a, b, bias, residual, c, d.M, d.N, d.K, d.LeadingDimensionA, d.LeadingDimensionB, d.LeadingDimensionC,
                 (double)d.Alpha, 1, (int)d.Epilogue);
             return;
         }
 
-        var tile = ChooseTile(d.M, d.N, d.BatchCount, d.ElementType);
-        if (tile == Tile.Narrow && d.TransposeA)
-        {
-            tile = Tile.Small;
-        }
-
         ProductKernel<double> kernel = (tile, d.TransposeA, d.TransposeB) switch
         {
-            (Tile.Large, false, false) => GemmKernels.GemmNnF64,
-            (Tile.Large, false, true) => GemmKernels.GemmNtF64,
-            (Tile.Large, true, false) => GemmKernels.GemmTnF64,
-            (Tile.Large, true, true) => GemmKernels.GemmTtF64,
-            (Tile.Narrow, _, false) => GemmKernels.GemmNnNarrowF64,
-            (Tile.Narrow, _, true) => GemmKernels.GemmNtNarrowF64,
+            (ProductTile.Large, false, false) => GemmKernels.GemmNnF64,
+            (ProductTile.Large, false, true) => GemmKernels.GemmNtF64,
+            (ProductTile.Large, true, false) => GemmKernels.GemmTnF64,
+            (ProductTile.Large, true, true) => GemmKernels.GemmTtF64,
+            (ProductTile.Narrow, _, false) => GemmKernels.GemmNnNarrowF64,
+            (ProductTile.Narrow, _, true) => GemmKernels.GemmNtNarrowF64,
             (_, false, false) => GemmKernels.GemmNnSmallF64,
             (_, false, true) => GemmKernels.GemmNtSmallF64,
             (_, true, false) => GemmKernels.GemmTnSmallF64,

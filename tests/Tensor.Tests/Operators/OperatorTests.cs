@@ -18,7 +18,7 @@ public class OperatorTests
     {
         HostTensor[] inputs = [.. @case.Inputs.Select((operand, i) => operand.Draw(@case.Name, i))];
         var reference = RunOn(new TestDevice(capability), @case, inputs, type);
-        @case.Tolerance.Check(@case.Oracle(inputs), reference, @case.ResultType ?? type);
+        @case.Tolerance.Check(inputs, @case.Oracle(inputs), reference, @case.ResultType ?? type);
 
         using (Assert.EnterMultipleScope())
         {

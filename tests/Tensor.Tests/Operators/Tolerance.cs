@@ -12,10 +12,11 @@ public sealed record Tolerance
     private readonly double _epsilons;
     private readonly bool _ofLargest;
     private readonly double _zero;
+    private readonly Func<HostTensor[], HostTensor>? _size;
 
-    private Tolerance(double epsilons, bool ofLargest, double zero, string origin)
+    private Tolerance(double epsilons, bool ofLargest, double zero, string origin, Func<HostTensor[], HostTensor>? size = null)
     {
-        (_epsilons, _ofLargest, _zero, Origin) = (epsilons, ofLargest, zero, origin);
+        (_epsilons, _ofLargest, _zero, Origin, _size) = (epsilons, ofLargest, zero, origin, size);
         Assert.That(origin, Is.Not.Empty, "a tolerance says where it comes from");
     }
 
@@ -34,9 +35,17 @@ public sealed record Tolerance
     /// <summary>Each element within so many epsilons of the largest element's size.</summary>
     public static Tolerance OfLargest(double epsilons, string origin) => new(epsilons, ofLargest: true, zero: 0, origin);
 
+    /// <summary>
+    /// Each element within so many epsilons of a size of its own, computed from the inputs: a sum within those of the sum of its
+    /// terms' sizes, say, which is the bound that holds for sums in whatever order.
+    /// </summary>
+    public static Tolerance OfSize(double epsilons, Func<HostTensor[], HostTensor> size, string origin)
+        => new(epsilons, ofLargest: false, zero: 0, origin, size);
+
     /// <summary>Fails where a result is too far from the oracle, naming the worst element.</summary>
-    public void Check(HostTensor oracle, HostTensor result, DType type)
+    public void Check(HostTensor[] inputs, HostTensor oracle, HostTensor result, DType type)
     {
+        var sizes = _size?.Invoke(inputs);
         Assert.That(result.Shape, Is.EqualTo(oracle.Shape), "shape");
         var epsilon = type == DType.Float64 ? Math.Pow(2, -52) : Math.Pow(2, -23);
         var largest = oracle.Data.Where(double.IsFinite).Select(Math.Abs).DefaultIfEmpty().Max();
@@ -44,7 +53,7 @@ public sealed record Tolerance
         for (var i = 0; i < oracle.Data.Length; i++)
         {
             var expected = Round(oracle.Data[i], _epsilons == 0 ? type : DType.Float64);
-            var allowed = epsilon * _epsilons * (_ofLargest ? largest : Math.Abs(expected) + _zero);
+            var allowed = epsilon * _epsilons * (sizes is not null ? sizes.Data[i] : _ofLargest ? largest : Math.Abs(expected) + _zero);
             var error = expected.Equals(result.Data[i]) ? 0 : Math.Abs(result.Data[i] - expected);
             var excess = error - (double.IsFinite(allowed) ? allowed : 0);
             if (excess > worstExcess || (double.IsNaN(excess) && !double.IsNaN(worstExcess)))
@@ -57,7 +66,7 @@ public sealed record Tolerance
         {
             Assert.Fail(
                 $"element {worst} of {oracle.Shape} is {result.Data[worst]:R}, expected {oracle.Data[worst]:R}; "
-                + $"allowed are {_epsilons} epsilons of {(_ofLargest ? $"the largest, {largest:R}" : "the element")} ({Origin})");
+                + $"allowed are {_epsilons} epsilons of {(sizes is not null ? $"the size {sizes.Data[worst]:R}" : _ofLargest ? $"the largest, {largest:R}" : "the element")} ({Origin})");
         }
     }
 

@@ -1,106 +1,88 @@
-// Plain double-precision matrix products and convolutions, each with a bound on what rounding can do to the same sum in the
-// tested type.
+// Plain matrix products and convolutions in double, the bound on what rounding can do to them, and the activations after them.
 using FashionFlow.Gpu;
+using FashionFlow.Tensors.Tests.Operators;
 
-namespace FashionFlow.Tensors.Tests;
-
-/// <summary>Expected values and how far a correct result may be from each.</summary>
-/// <param name="Values">In double precision.</param>
-/// <param name="Bounds">A bound on the error, an element.</param>
-public sealed record Expected(double[] Values, double[] Bounds)
-{
-    /// <summary>Fails at the first value that is further off than its bound.</summary>
-    public void Check(ReadOnlySpan<double> actual, string what)
-    {
-        Assert.That(actual.Length, Is.EqualTo(Values.Length), what);
-        for (var i = 0; i < actual.Length; i++)
-        {
-            if (!(Math.Abs(actual[i] - Values[i]) <= Bounds[i]))
-            {
-                Assert.Fail($"{what}: element {i} is {actual[i]:r}, expected {Values[i]:r} within {Bounds[i]:e2}");
-            }
-        }
-    }
-}
+namespace FashionFlow.Tensors.Tests.Products;
 
 /// <summary>Products and convolutions in double precision, in the plainest form.</summary>
 public static class ProductOracle
 {
-    /// <summary>The unit roundoff of an element type: half the distance from 1 to the next number.</summary>
-    public static double UnitRoundoff(DType type) => type == DType.Float32 ? Math.ScaleB(1, -24) : Math.ScaleB(1, -53);
+    /// <summary>
+    /// How far a sum of n products may be off, in epsilons of the sum of its terms' sizes, however it is ordered: n u for the
+    /// sum (Higham, Accuracy and Stability of Numerical Algorithms, 3.5), 4 u for product, factor, bias and residual; activations
+    /// have slopes below 1.13 and are themselves 16 u (exp or erf at 3 ulp, 1 + erf cancelling, sum, product, quotient) of their
+    /// argument. Twice that, since the oracle's own sums in double are as far off when double is what is tested.
+    /// </summary>
+    public static Tolerance Bound(int terms, Func<HostTensor[], HostTensor> sizes)
+        => Tolerance.OfSize((1.13 * (terms + 4)) + 16, sizes, "error bound of a sum of products in any order, Higham 3.5");
 
-    /// <summary>epilogue(alpha op(a) op(b) + bias + residual) for each matrix of a batch; b is shared when <paramref name="sharedB"/>.</summary>
-    public static Expected Product(
-        double[] a, double[] b, double[]? bias, double[]? residual, int batch, int m, int n, int k, bool transposeA, bool transposeB,
-        bool sharedB, double alpha, Epilogue epilogue, DType type)
+    /// <summary>alpha op(a) op(b) for each matrix over the leading axes; b without leading axes is shared.</summary>
+    public static HostTensor Product(HostTensor a, HostTensor b, bool transposeA = false, bool transposeB = false, double alpha = 1)
     {
-        var sums = new Sums(batch * m * n, type, k);
-        for (var z = 0; z < batch; z++)
+        var (m, k) = transposeA ? (a.Shape[-1], a.Shape[-2]) : (a.Shape[-2], a.Shape[-1]);
+        var n = b.Shape[transposeB ? -2 : -1];
+        var shape = a.Shape.With(-2, m).With(-1, n);
+        var result = new double[shape.Count];
+        for (var at = 0; at < result.Length; at++)
         {
-            for (var i = 0; i < m; i++)
+            var (matrix, i, j) = (at / (m * n), at / n % m, at % n);
+            var sum = 0.0;
+            for (var p = 0; p < k; p++)
             {
-                for (var j = 0; j < n; j++)
-                {
-                    var (sum, size) = (0.0, 0.0);
-                    for (var p = 0; p < k; p++)
-                    {
-                        var left = a[(z * m * k) + (transposeA ? (p * m) + i : (i * k) + p)];
-                        var right = b[(sharedB ? 0 : z * k * n) + (transposeB ? (j * k) + p : (p * n) + j)];
-                        sum += left * right;
-                        size += Math.Abs(left * right);
-                    }
-
-                    var at = (((z * m) + i) * n) + j;
-                    sums.Set(at, alpha * sum, Math.Abs(alpha) * size, bias is null ? 0 : bias[j], residual is null ? 0 : residual[at], epilogue);
-                }
+                sum += a.Data[(matrix * m * k) + (transposeA ? (p * m) + i : (i * k) + p)]
+                    * b.Data[(b.Shape.Rank == 2 ? 0 : matrix * k * n) + (transposeB ? (j * k) + p : (p * n) + j)];
             }
+
+            result[at] = alpha * sum;
         }
 
-        return sums.Expected;
+        return new HostTensor(shape, result);
     }
 
-    /// <summary>epilogue(conv(x, w) + bias + residual) as the description says.</summary>
-    public static Expected Convolution(in ConvolutionDescription d, double[] x, double[] w, double[]? bias, double[]? residual)
+    /// <summary>conv(x, w): x [n, h, w, ci], w [co, kh, kw, ci].</summary>
+    public static HostTensor Convolution(HostTensor x, HostTensor w, int stride, Padding2d padding)
     {
-        var sums = new Sums(d.N * d.OutH * d.OutW * d.OutChannels, d.ElementType, d.KernelH * d.KernelW * d.InChannels);
-        var at = 0;
-        for (var n = 0; n < d.N; n++)
+        var (height, width, ci) = (x.Shape[1], x.Shape[2], x.Shape[3]);
+        var (co, kernelH, kernelW) = (w.Shape[0], w.Shape[1], w.Shape[2]);
+        var outH = ((height + padding.Top + padding.Bottom - kernelH) / stride) + 1;
+        var outW = ((width + padding.Left + padding.Right - kernelW) / stride) + 1;
+        return HostTensor.Generate([x.Shape[0], outH, outW, co], y =>
         {
-            for (var oh = 0; oh < d.OutH; oh++)
+            var sum = 0.0;
+            for (var r = 0; r < kernelH; r++)
             {
-                for (var ow = 0; ow < d.OutW; ow++)
+                for (var s = 0; s < kernelW; s++)
                 {
-                    for (var o = 0; o < d.OutChannels; o++, at++)
+                    var (h, v) = ((y[1] * stride) - padding.Top + r, (y[2] * stride) - padding.Left + s);
+                    if (h < 0 || h >= height || v < 0 || v >= width)
                     {
-                        var (sum, size) = (0.0, 0.0);
-                        for (var r = 0; r < d.KernelH; r++)
-                        {
-                            for (var s = 0; s < d.KernelW; s++)
-                            {
-                                var (h, v) = ((oh * d.StrideH) - d.PadTop + r, (ow * d.StrideW) - d.PadLeft + s);
-                                if (h < 0 || h >= d.H || v < 0 || v >= d.W)
-                                {
-                                    continue;
-                                }
+                        continue;
+                    }
 
-                                for (var c = 0; c < d.InChannels; c++)
-                                {
-                                    var term = x[(((((n * d.H) + h) * d.W) + v) * d.InChannels) + c]
-                                        * w[(((((o * d.KernelH) + r) * d.KernelW) + s) * d.InChannels) + c];
-                                    sum += term;
-                                    size += Math.Abs(term);
-                                }
-                            }
-                        }
-
-                        sums.Set(at, sum, size, bias is null ? 0 : bias[o], residual is null ? 0 : residual[at], d.Epilogue);
+                    var pixel = ((((y[0] * height) + h) * width) + v) * ci;
+                    var tap = ((((y[3] * kernelH) + r) * kernelW) + s) * ci;
+                    for (var c = 0; c < ci; c++)
+                    {
+                        sum += x.Data[pixel + c] * w.Data[tap + c];
                     }
                 }
             }
-        }
 
-        return sums.Expected;
+            return sum;
+        });
     }
+
+    /// <summary>epilogue(sum + bias + residual); both may be null.</summary>
+    public static HostTensor Finish(HostTensor sum, HostTensor? bias, HostTensor? residual, Epilogue epilogue)
+    {
+        var columns = sum.Shape[-1];
+        return new HostTensor(
+            sum.Shape,
+            [.. sum.Data.Select((value, i) => Activate(epilogue, value + (bias is null ? 0 : bias.Data[i % columns]) + (residual is null ? 0 : residual.Data[i])))]);
+    }
+
+    /// <summary>The inputs without their signs: of these, the same sum is the sum of its terms' sizes.</summary>
+    public static HostTensor[] Sizes(HostTensor[] inputs) => [.. inputs.Select(input => input.Map(Math.Abs))];
 
     private static double Activate(Epilogue epilogue, double x) => epilogue switch
     {
@@ -110,13 +92,14 @@ public static class ProductOracle
         _ => x,
     };
 
-    /// <summary>Phi(x), by the series of the error function where it converges fast and by a continued fraction elsewhere.</summary>
+    /// <summary>Phi(x): by a series of positive terms up to 4 (Abramowitz and Stegun 26.2.11), a continued fraction beyond (26.2.14).</summary>
     private static double NormalDistribution(double x)
     {
         var z = Math.Abs(x);
+        var density = Math.Exp(-0.5 * z * z) / Math.Sqrt(2 * Math.PI);
+        var tail = 0.0;
         if (z < 4)
         {
-            // Phi(z) = 1/2 + phi(z) (z + z^3/3 + z^5/15 + ...), Abramowitz and Stegun 26.2.11.
             var (term, sum) = (z, z);
             for (var i = 3; term > sum * 1e-17; i += 2)
             {
@@ -124,45 +107,19 @@ public static class ProductOracle
                 sum += term;
             }
 
-            var upper = 0.5 + (sum * Density(z));
-            return x < 0 ? 1 - upper : upper;
+            tail = 0.5 - (sum * density);
         }
-
-        // 1 - Phi(z) = phi(z) / (z + 1/(z + 2/(z + 3/(z + ...)))), Abramowitz and Stegun 26.2.14.
-        var fraction = z;
-        for (var i = 60; i > 0; i--)
+        else
         {
-            fraction = z + (i / fraction);
+            var fraction = z;
+            for (var i = 60; i > 0; i--)
+            {
+                fraction = z + (i / fraction);
+            }
+
+            tail = density / fraction;
         }
 
-        var tail = Density(z) / fraction;
         return x < 0 ? tail : 1 - tail;
-    }
-
-    private static double Density(double z) => Math.Exp(-0.5 * z * z) / Math.Sqrt(2 * Math.PI);
-
-    /// <summary>Collects finished sums with their bounds.</summary>
-    private sealed class Sums(int count, DType type, int terms)
-    {
-        private readonly double[] _values = new double[count];
-        private readonly double[] _bounds = new double[count];
-
-        public Expected Expected => new(_values, _bounds);
-
-        public void Set(int at, double sum, double size, double bias, double residual, Epilogue epilogue)
-        {
-            var value = sum + bias + residual;
-            var u = UnitRoundoff(type);
-
-            // A sum of n terms is off by at most n u times the sum of their sizes, in whatever order (Higham, Accuracy and
-            // Stability of Numerical Algorithms, 3.5, to first order); products, alpha, bias and residual are four terms more,
-            // and the oracle's own sums in double add as much again when double is the tested type.
-            var error = (type == DType.Float64 ? 2 : 1) * (terms + 4) * u * (size + Math.Abs(bias) + Math.Abs(residual));
-            _values[at] = Activate(epilogue, value);
-
-            // The activations' slopes stay below 1.13; they themselves are a handful of operations (exp or erf at 2 to 3 ulp,
-            // an addition, a product, a division) on numbers of the argument's size.
-            _bounds[at] = (1.13 * error) + (epilogue == Epilogue.None ? 0 : 16 * u * Math.Abs(value)) + double.Epsilon;
-        }
     }
 }
