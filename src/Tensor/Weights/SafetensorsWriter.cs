@@ -1,0 +1,107 @@
+// Writes safetensors files: the same tensors give the same bytes, and the file appears whole or not at all.
+using System.Buffers;
+using System.Buffers.Binary;
+using System.Text.Encodings.Web;
+using System.Text.Json;
+
+namespace FashionFlow.Tensors.Weights;
+
+/// <summary>The writer.</summary>
+public static class SafetensorsWriter
+{
+    /// <summary>
+    /// Writes a file, atomically. Tensors are laid out as the Rust crate does it, whatever order they are given in: types of
+    /// larger elements first, so that every tensor is aligned, then by name; metadata by name; the header padded with spaces
+    /// to a multiple of 8.
+    /// </summary>
+    /// <exception cref="SafetensorsException">Two tensors have one name, a tensor is called "__metadata__", the header is too large, or the file cannot be written.</exception>
+    public static void Write(string path, IEnumerable<SafetensorsTensor> tensors, IReadOnlyDictionary<string, string>? metadata = null)
+    {
+        SafetensorsTensor[] ordered =
+        [
+            .. tensors
+                .OrderByDescending(tensor => SafetensorsTypes.RankOf(tensor.DType))
+                .ThenBy(tensor => tensor.Name, StringComparer.Ordinal),
+        ];
+        var header = Header(path, ordered, metadata);
+        try
+        {
+            AtomicFile.Write(path, stream =>
+            {
+                Span<byte> length = stackalloc byte[SafetensorsHeader.LengthBytes];
+                BinaryPrimitives.WriteUInt64LittleEndian(length, (ulong)header.Length);
+                stream.Write(length);
+                stream.Write(header);
+                foreach (var tensor in ordered)
+                {
+                    tensor.WriteTo(stream);
+                }
+            });
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new SafetensorsException(SafetensorsError.Io, path, $"cannot be written: {e.Message}", e);
+        }
+    }
+
+    private static byte[] Header(string path, SafetensorsTensor[] tensors, IReadOnlyDictionary<string, string>? metadata)
+    {
+        var buffer = new ArrayBufferWriter<byte>();
+        using (var json = new Utf8JsonWriter(buffer, new JsonWriterOptions { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping }))
+        {
+            json.WriteStartObject();
+            if (metadata is { Count: > 0 })
+            {
+                json.WriteStartObject("__metadata__");
+                foreach (var (name, value) in metadata.OrderBy(pair => pair.Key, StringComparer.Ordinal))
+                {
+                    json.WriteString(name, value);
+                }
+
+                json.WriteEndObject();
+            }
+
+            var offset = 0L;
+            var names = new HashSet<string>(StringComparer.Ordinal) { "__metadata__" };
+            foreach (var tensor in tensors)
+            {
+                if (!names.Add(tensor.Name))
+                {
+                    throw new SafetensorsException(SafetensorsError.DuplicateName, path, $"two tensors would be called \"{tensor.Name}\"");
+                }
+
+                offset = WriteEntry(json, tensor, offset);
+            }
+
+            json.WriteEndObject();
+        }
+
+        var padding = -buffer.WrittenCount & 7;
+        buffer.GetSpan(padding)[..padding].Fill((byte)' ');
+        buffer.Advance(padding);
+        return buffer.WrittenCount <= SafetensorsHeader.MaxBytes
+            ? buffer.WrittenSpan.ToArray()
+            : throw new SafetensorsException(
+                SafetensorsError.HeaderTooLarge, path, $"the header would have {buffer.WrittenCount} bytes, above the limit of {SafetensorsHeader.MaxBytes}");
+    }
+
+    private static long WriteEntry(Utf8JsonWriter json, SafetensorsTensor tensor, long offset)
+    {
+        json.WriteStartObject(tensor.Name);
+        json.WriteString("dtype", SafetensorsTypes.NameOf(tensor.DType));
+        json.WriteStartArray("shape");
+        foreach (var length in tensor.Shape)
+        {
+            json.WriteNumberValue(length);
+        }
+
+        json.WriteEndArray();
+        json.WriteStartArray("data_offsets");
+        json.WriteNumberValue(offset);
+        offset = checked(offset + tensor.Bytes);
+        json.WriteNumberValue(offset);
+        json.WriteEndArray();
+        json.WriteEndObject();
+        return offset;
+    }
+}
