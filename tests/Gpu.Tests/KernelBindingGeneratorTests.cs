@@ -68,12 +68,11 @@ public sealed class KernelBindingGeneratorTests
     [Test]
     public void A_file_that_did_not_change_is_not_bound_again()
     {
-        var driver = Driver(("scale.cu", Kernel), ("other.cu", "extern \"C\" __global__ void b() {}"));
+        var other = new KernelText("/tree/kernels/other.cu", "extern \"C\" __global__ void b() {}");
+        GeneratorDriver driver = Driver(new KernelText("/tree/kernels/scale.cu", Kernel), other);
         var compilation = Compilation();
         driver = driver.RunGenerators(compilation);
-        driver = driver.ReplaceAdditionalText(
-            driver.GetRunResult().Results.Length == 1 ? FindText("other.cu") : null!,
-            new KernelText("/tree/kernels/other.cu", "extern \"C\" __global__ void c() {}"));
+        driver = driver.ReplaceAdditionalText(other, new KernelText("/tree/kernels/other.cu", "extern \"C\" __global__ void c() {}"));
         driver = driver.RunGenerators(compilation);
         var reasons = driver.GetRunResult().Results.Single().TrackedOutputSteps
             .SelectMany(s => s.Value).SelectMany(s => s.Outputs).Select(o => o.Reason).ToArray();
@@ -81,30 +80,18 @@ public sealed class KernelBindingGeneratorTests
         Assert.That(reasons, Has.Some.EqualTo(IncrementalStepRunReason.Modified));
     }
 
-    private static readonly Dictionary<string, KernelText> Texts = new(StringComparer.Ordinal);
-
-    private static KernelText FindText(string name) => Texts[name];
-
     private static (Compilation Compilation, ImmutableArray<Diagnostic> Diagnostics) Run(params (string Name, string Text)[] files)
     {
-        Driver(files).RunGeneratorsAndUpdateCompilation(Compilation(), out var output, out var diagnostics);
+        Driver([.. files.Select(f => new KernelText("/tree/kernels/" + f.Name, f.Text))]).RunGeneratorsAndUpdateCompilation(Compilation(), out var output, out var diagnostics);
         return (output, diagnostics);
     }
 
-    private static GeneratorDriver Driver(params (string Name, string Text)[] files)
-    {
-        foreach (var (name, text) in files)
-        {
-            Texts[name] = new KernelText("/tree/kernels/" + name, text);
-        }
-
-        return CSharpGeneratorDriver.Create(
-            [new KernelBindingGenerator().AsSourceGenerator()],
-            files.Select(f => (AdditionalText)Texts[f.Name]),
-            (CSharpParseOptions)CSharpParseOptions.Default.WithDocumentationMode(DocumentationMode.Diagnose),
-            new Options(),
-            new GeneratorDriverOptions(IncrementalGeneratorOutputKind.None, trackIncrementalGeneratorSteps: true));
-    }
+    private static CSharpGeneratorDriver Driver(params AdditionalText[] files) => CSharpGeneratorDriver.Create(
+        [new KernelBindingGenerator().AsSourceGenerator()],
+        files,
+        CSharpParseOptions.Default.WithDocumentationMode(DocumentationMode.Diagnose),
+        new Options(),
+        new GeneratorDriverOptions(IncrementalGeneratorOutputKind.None, trackIncrementalGeneratorSteps: true));
 
     private static CSharpCompilation Compilation() => CSharpCompilation.Create(
         "Bindings",

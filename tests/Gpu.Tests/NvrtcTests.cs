@@ -17,7 +17,7 @@ public sealed class NvrtcTests
     private const string Header = "template <typename T> __device__ T scaled(T x, T s) { return x * s; }\n";
 
     [OneTimeSetUp]
-    public void Needs_nvrtc() => Assert.That(Nvrtc.IsAvailable, Is.True, $"./test installs NVRTC: {Nvrtc.MissingReason}");
+    public static void Needs_nvrtc() => Assert.That(Nvrtc.IsAvailable, Is.True, $"./test installs NVRTC: {Nvrtc.MissingReason}");
 
     [Test]
     public void The_version_is_that_of_the_library() => Assert.That(Nvrtc.Version, Does.Match(@"^1\d\.\d+$"));

@@ -1,0 +1,102 @@
+// Every kernel of the project: its binding has the parameters that its PTX declares, and it assembles to machine code for the
+// GPUs that the project is for.
+using System.Reflection;
+using System.Text;
+using System.Text.RegularExpressions;
+using FashionFlow.Gpu.Kernels;
+
+namespace FashionFlow.Gpu.Tests;
+
+public sealed partial class ProjectKernelTests
+{
+    private static readonly Dictionary<string, int> PtxSizes = new(StringComparer.Ordinal)
+    {
+        ["b8"] = 1, ["u8"] = 1, ["s8"] = 1, ["b16"] = 2, ["u16"] = 2, ["s16"] = 2,
+        ["b32"] = 4, ["u32"] = 4, ["s32"] = 4, ["f32"] = 4, ["b64"] = 8, ["u64"] = 8, ["s64"] = 8, ["f64"] = 8,
+    };
+
+    public static IEnumerable<string> Files => KernelSourceSet.Embedded.Files;
+
+    public static IEnumerable<object[]> FilesAndMachines =>
+        from file in Files
+        from machine in new[] { 70, 80, 90 }
+        where machine >= KernelSourceSet.Embedded.Get(file).Targets[0]
+        select new object[] { file, $"sm_{machine}" };
+
+    [Test]
+    public void Every_kernel_file_of_the_tree_is_carried_and_bound()
+    {
+        var tree = Directory.EnumerateFiles(Path.Combine(RepositoryRoot(), "kernels"), "*.cu").Select(f => Path.GetFileName(f)).Order(StringComparer.Ordinal);
+        Assert.That(Files, Is.EqualTo(tree).And.Not.Empty);
+        Assert.That(KernelCatalog.Entries.Select(e => e.File).Distinct(), Is.EqualTo(Files));
+        Assert.That(KernelCatalog.Entries.Select(e => e.Name), Is.Unique);
+    }
+
+    [TestCaseSource(nameof(Files))]
+    public void The_bindings_have_the_parameters_of_the_ptx(string file)
+    {
+        var source = KernelSourceSet.Embedded.Get(file);
+        var ptx = Encoding.UTF8.GetString(Nvrtc.Compile(source.File, source.Headers, KernelSource.OptionsFor($"compute_{source.Targets[0]}")));
+        var declared = EntryPattern().Matches(ptx).ToDictionary(m => m.Groups["name"].Value, m => Layout(m.Groups["parameters"].Value));
+        var bound = KernelCatalog.Entries.Where(e => e.File == file).ToArray();
+        Assert.That(bound.Select(e => e.Name), Is.EquivalentTo(declared.Keys));
+        Assert.Multiple(() =>
+        {
+            foreach (var entry in bound)
+            {
+                Assert.That(entry.Parameters.Select(p => (p.Offset, p.Size)), Is.EqualTo(declared[entry.Name]), entry.Name);
+                Assert.That(ManagedSizes(entry), Is.EqualTo(declared[entry.Name].Select(p => p.Size)), entry.Name);
+            }
+        });
+    }
+
+    [TestCaseSource(nameof(FilesAndMachines))]
+    public void Every_kernel_assembles_to_machine_code(string file, string machine)
+    {
+        var source = KernelSourceSet.Embedded.Get(file);
+        var cubin = Nvrtc.Compile(source.File, source.Headers, KernelSource.OptionsFor(machine));
+        Assert.That(cubin.AsSpan(0, 4).SequenceEqual("\u007fELF"u8), Is.True);
+    }
+
+    internal static string RepositoryRoot()
+    {
+        for (var at = AppContext.BaseDirectory; at is not null; at = Path.GetDirectoryName(at))
+        {
+            if (File.Exists(Path.Combine(at, "FashionFlow.Native.sln")))
+            {
+                return at;
+            }
+        }
+
+        throw new InvalidOperationException($"no source tree above {AppContext.BaseDirectory}");
+    }
+
+    private static IEnumerable<int> ManagedSizes(KernelEntry entry)
+    {
+        var stem = Path.GetFileNameWithoutExtension(entry.File);
+        var type = typeof(KernelCatalog).Assembly.GetType($"FashionFlow.Gpu.Kernels.{Generator.KernelParser.ToPascal(stem)}Kernels", throwOnError: true)!;
+        var method = type.GetMethod(Generator.KernelParser.ToPascal(entry.Name), BindingFlags.Public | BindingFlags.Static)!;
+        return method.GetParameters().Skip(2).Select(p => p.ParameterType.IsGenericType ? sizeof(ulong) : System.Runtime.InteropServices.Marshal.SizeOf(p.ParameterType));
+    }
+
+    private static (int Offset, int Size)[] Layout(string parameters)
+    {
+        var result = new List<(int Offset, int Size)>();
+        var offset = 0;
+        foreach (Match parameter in ParameterPattern().Matches(parameters))
+        {
+            var size = PtxSizes[parameter.Groups["type"].Value];
+            offset = (offset + size - 1) / size * size;
+            result.Add((offset, size));
+            offset += size;
+        }
+
+        return [.. result];
+    }
+
+    [GeneratedRegex(@"\.visible \.entry (?<name>\w+)\s*\((?<parameters>[^)]*)\)", RegexOptions.ExplicitCapture)]
+    private static partial Regex EntryPattern();
+
+    [GeneratedRegex(@"\.param \.(?<type>\w+)", RegexOptions.ExplicitCapture)]
+    private static partial Regex ParameterPattern();
+}
