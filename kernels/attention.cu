@@ -315,7 +315,7 @@ __device__ __forceinline__ void softmax_row(T* __restrict__ scores, const T* __r
 // for each block of queries, from the cache when they fit. The number in the name is the most that `head` may be.
 
 // 4 warps, 64 queries.
-extern "C" __global__ void attention_64_f32(
+extern "C" __global__ void __launch_bounds__(4 * WARP_SIZE) attention_64_f32(
     const float* __restrict__ q, const float* __restrict__ k, const float* __restrict__ v, const float* __restrict__ bias,
     float* __restrict__ out, int query_count, int key_count, int head, int query_tiles, int inner, long long q_outer,
     long long q_inner, long long q_token, long long kv_outer, long long kv_inner, long long kv_token, float scale) {
@@ -325,7 +325,7 @@ extern "C" __global__ void attention_64_f32(
 }
 
 // 4 warps, 32 queries: for sequences shorter than that.
-extern "C" __global__ void attention_64_short_f32(
+extern "C" __global__ void __launch_bounds__(4 * WARP_SIZE) attention_64_short_f32(
     const float* __restrict__ q, const float* __restrict__ k, const float* __restrict__ v, const float* __restrict__ bias,
     float* __restrict__ out, int query_count, int key_count, int head, int query_tiles, int inner, long long q_outer,
     long long q_inner, long long q_token, long long kv_outer, long long kv_inner, long long kv_token, float scale) {
@@ -335,7 +335,7 @@ extern "C" __global__ void attention_64_short_f32(
 }
 
 // 4 warps, 64 queries.
-extern "C" __global__ void attention_128_f32(
+extern "C" __global__ void __launch_bounds__(4 * WARP_SIZE) attention_128_f32(
     const float* __restrict__ q, const float* __restrict__ k, const float* __restrict__ v, const float* __restrict__ bias,
     float* __restrict__ out, int query_count, int key_count, int head, int query_tiles, int inner, long long q_outer,
     long long q_inner, long long q_token, long long kv_outer, long long kv_inner, long long kv_token, float scale) {
@@ -345,7 +345,7 @@ extern "C" __global__ void attention_128_f32(
 }
 
 // 8 warps, 32 queries.
-extern "C" __global__ void attention_512_f32(
+extern "C" __global__ void __launch_bounds__(8 * WARP_SIZE) attention_512_f32(
     const float* __restrict__ q, const float* __restrict__ k, const float* __restrict__ v, const float* __restrict__ bias,
     float* __restrict__ out, int query_count, int key_count, int head, int query_tiles, int inner, long long q_outer,
     long long q_inner, long long q_token, long long kv_outer, long long kv_inner, long long kv_token, float scale) {
@@ -355,7 +355,7 @@ extern "C" __global__ void attention_512_f32(
 }
 
 // Double: 4 warps, 32 queries.
-extern "C" __global__ void attention_64_f64(
+extern "C" __global__ void __launch_bounds__(4 * WARP_SIZE) attention_64_f64(
     const double* __restrict__ q, const double* __restrict__ k, const double* __restrict__ v, const double* __restrict__ bias,
     double* __restrict__ out, int query_count, int key_count, int head, int query_tiles, int inner, long long q_outer,
     long long q_inner, long long q_token, long long kv_outer, long long kv_inner, long long kv_token, double scale) {
@@ -364,7 +364,7 @@ extern "C" __global__ void attention_64_f64(
         kv_token, scale);
 }
 
-extern "C" __global__ void attention_128_f64(
+extern "C" __global__ void __launch_bounds__(4 * WARP_SIZE) attention_128_f64(
     const double* __restrict__ q, const double* __restrict__ k, const double* __restrict__ v, const double* __restrict__ bias,
     double* __restrict__ out, int query_count, int key_count, int head, int query_tiles, int inner, long long q_outer,
     long long q_inner, long long q_token, long long kv_outer, long long kv_inner, long long kv_token, double scale) {
@@ -374,7 +374,7 @@ extern "C" __global__ void attention_128_f64(
 }
 
 // 8 warps, 32 queries.
-extern "C" __global__ void attention_512_f64(
+extern "C" __global__ void __launch_bounds__(8 * WARP_SIZE) attention_512_f64(
     const double* __restrict__ q, const double* __restrict__ k, const double* __restrict__ v, const double* __restrict__ bias,
     double* __restrict__ out, int query_count, int key_count, int head, int query_tiles, int inner, long long q_outer,
     long long q_inner, long long q_token, long long kv_outer, long long kv_inner, long long kv_token, double scale) {

@@ -219,25 +219,25 @@ __device__ __forceinline__ void apply_chunk(
 // Partial sums. x [b, n, c]; partials [b, groups, chunks, 2] of double. Grid (chunks, tiles, b), block (32, warps).
 // Reads 4 b n c bytes.
 // The vec4 entries need c / groups to be a multiple of 4 and x aligned to 16 bytes; the others take anything.
-extern "C" __global__ void group_norm_sums_vec4_f32(
+extern "C" __global__ void __launch_bounds__(MAX_THREADS) group_norm_sums_vec4_f32(
     const float* __restrict__ x, double* __restrict__ partials, int n, int c, int groups, int tile_channels, int rows_per_step,
     int rows_per_chunk) {
     sum_chunk<float, 4>(x, partials, n, c, groups, tile_channels, rows_per_step, rows_per_chunk);
 }
 
-extern "C" __global__ void group_norm_sums_f32(
+extern "C" __global__ void __launch_bounds__(MAX_THREADS) group_norm_sums_f32(
     const float* __restrict__ x, double* __restrict__ partials, int n, int c, int groups, int tile_channels, int rows_per_step,
     int rows_per_chunk) {
     sum_chunk<float, 1>(x, partials, n, c, groups, tile_channels, rows_per_step, rows_per_chunk);
 }
 
-extern "C" __global__ void group_norm_sums_vec4_f64(
+extern "C" __global__ void __launch_bounds__(MAX_THREADS) group_norm_sums_vec4_f64(
     const double* __restrict__ x, double* __restrict__ partials, int n, int c, int groups, int tile_channels, int rows_per_step,
     int rows_per_chunk) {
     sum_chunk<double, 4>(x, partials, n, c, groups, tile_channels, rows_per_step, rows_per_chunk);
 }
 
-extern "C" __global__ void group_norm_sums_f64(
+extern "C" __global__ void __launch_bounds__(MAX_THREADS) group_norm_sums_f64(
     const double* __restrict__ x, double* __restrict__ partials, int n, int c, int groups, int tile_channels, int rows_per_step,
     int rows_per_chunk) {
     sum_chunk<double, 1>(x, partials, n, c, groups, tile_channels, rows_per_step, rows_per_chunk);
@@ -267,49 +267,49 @@ extern "C" __global__ void group_norm_coefficients_f64(
 // Application: y = x * coefficients[0] + coefficients[1], then x * sigmoid(x) in the silu entries. x, y [b, n, c];
 // coefficients [b, 2, c]. Grid (chunks, tiles, b), block (32, warps). Reads and writes 4 b n c bytes each. Alignment as above,
 // and y too.
-extern "C" __global__ void group_norm_apply_vec4_f32(
+extern "C" __global__ void __launch_bounds__(MAX_THREADS) group_norm_apply_vec4_f32(
     const float* __restrict__ x, const float* __restrict__ coefficients, float* __restrict__ y, int n, int c,
     int tile_channels, int rows_per_step, int rows_per_chunk) {
     apply_chunk<float, 4, false>(x, coefficients, y, n, c, tile_channels, rows_per_step, rows_per_chunk);
 }
 
-extern "C" __global__ void group_norm_apply_f32(
+extern "C" __global__ void __launch_bounds__(MAX_THREADS) group_norm_apply_f32(
     const float* __restrict__ x, const float* __restrict__ coefficients, float* __restrict__ y, int n, int c,
     int tile_channels, int rows_per_step, int rows_per_chunk) {
     apply_chunk<float, 1, false>(x, coefficients, y, n, c, tile_channels, rows_per_step, rows_per_chunk);
 }
 
-extern "C" __global__ void group_norm_apply_silu_vec4_f32(
+extern "C" __global__ void __launch_bounds__(MAX_THREADS) group_norm_apply_silu_vec4_f32(
     const float* __restrict__ x, const float* __restrict__ coefficients, float* __restrict__ y, int n, int c,
     int tile_channels, int rows_per_step, int rows_per_chunk) {
     apply_chunk<float, 4, true>(x, coefficients, y, n, c, tile_channels, rows_per_step, rows_per_chunk);
 }
 
-extern "C" __global__ void group_norm_apply_silu_f32(
+extern "C" __global__ void __launch_bounds__(MAX_THREADS) group_norm_apply_silu_f32(
     const float* __restrict__ x, const float* __restrict__ coefficients, float* __restrict__ y, int n, int c,
     int tile_channels, int rows_per_step, int rows_per_chunk) {
     apply_chunk<float, 1, true>(x, coefficients, y, n, c, tile_channels, rows_per_step, rows_per_chunk);
 }
 
-extern "C" __global__ void group_norm_apply_vec4_f64(
+extern "C" __global__ void __launch_bounds__(MAX_THREADS) group_norm_apply_vec4_f64(
     const double* __restrict__ x, const double* __restrict__ coefficients, double* __restrict__ y, int n, int c,
     int tile_channels, int rows_per_step, int rows_per_chunk) {
     apply_chunk<double, 4, false>(x, coefficients, y, n, c, tile_channels, rows_per_step, rows_per_chunk);
 }
 
-extern "C" __global__ void group_norm_apply_f64(
+extern "C" __global__ void __launch_bounds__(MAX_THREADS) group_norm_apply_f64(
     const double* __restrict__ x, const double* __restrict__ coefficients, double* __restrict__ y, int n, int c,
     int tile_channels, int rows_per_step, int rows_per_chunk) {
     apply_chunk<double, 1, false>(x, coefficients, y, n, c, tile_channels, rows_per_step, rows_per_chunk);
 }
 
-extern "C" __global__ void group_norm_apply_silu_vec4_f64(
+extern "C" __global__ void __launch_bounds__(MAX_THREADS) group_norm_apply_silu_vec4_f64(
     const double* __restrict__ x, const double* __restrict__ coefficients, double* __restrict__ y, int n, int c,
     int tile_channels, int rows_per_step, int rows_per_chunk) {
     apply_chunk<double, 4, true>(x, coefficients, y, n, c, tile_channels, rows_per_step, rows_per_chunk);
 }
 
-extern "C" __global__ void group_norm_apply_silu_f64(
+extern "C" __global__ void __launch_bounds__(MAX_THREADS) group_norm_apply_silu_f64(
     const double* __restrict__ x, const double* __restrict__ coefficients, double* __restrict__ y, int n, int c,
     int tile_channels, int rows_per_step, int rows_per_chunk) {
     apply_chunk<double, 1, true>(x, coefficients, y, n, c, tile_channels, rows_per_step, rows_per_chunk);

@@ -100,66 +100,66 @@ __device__ __forceinline__ void normalize_row(
 // of lanes. c is a multiple of 4 and all pointers are aligned to 16 bytes.
 
 // Half a warp a row: c = 64 exactly, so that a warp's two rows are one piece of memory.
-extern "C" __global__ void layer_norm_64_f32(
+extern "C" __global__ void __launch_bounds__(8 * WARP_SIZE) layer_norm_64_f32(
     const float* __restrict__ x, const float* __restrict__ weight, const float* __restrict__ bias, float* __restrict__ y,
     int rows, float eps, int rows_per_unit) {
     normalize_rows<float, 16, 1>(x, weight, bias, y, rows, 64, eps, rows_per_unit);
 }
 
 // A warp a row: c up to 128.
-extern "C" __global__ void layer_norm_128_f32(
+extern "C" __global__ void __launch_bounds__(8 * WARP_SIZE) layer_norm_128_f32(
     const float* __restrict__ x, const float* __restrict__ weight, const float* __restrict__ bias, float* __restrict__ y,
     int rows, int c, float eps, int rows_per_unit) {
     normalize_rows<float, 32, 1>(x, weight, bias, y, rows, c, eps, rows_per_unit);
 }
 
 // c up to 256.
-extern "C" __global__ void layer_norm_256_f32(
+extern "C" __global__ void __launch_bounds__(8 * WARP_SIZE) layer_norm_256_f32(
     const float* __restrict__ x, const float* __restrict__ weight, const float* __restrict__ bias, float* __restrict__ y,
     int rows, int c, float eps, int rows_per_unit) {
     normalize_rows<float, 32, 2>(x, weight, bias, y, rows, c, eps, rows_per_unit);
 }
 
 // c up to 512.
-extern "C" __global__ void layer_norm_512_f32(
+extern "C" __global__ void __launch_bounds__(8 * WARP_SIZE) layer_norm_512_f32(
     const float* __restrict__ x, const float* __restrict__ weight, const float* __restrict__ bias, float* __restrict__ y,
     int rows, int c, float eps, int rows_per_unit) {
     normalize_rows<float, 32, 4>(x, weight, bias, y, rows, c, eps, rows_per_unit);
 }
 
 // c up to 1024.
-extern "C" __global__ void layer_norm_1024_f32(
+extern "C" __global__ void __launch_bounds__(8 * WARP_SIZE) layer_norm_1024_f32(
     const float* __restrict__ x, const float* __restrict__ weight, const float* __restrict__ bias, float* __restrict__ y,
     int rows, int c, float eps, int rows_per_unit) {
     normalize_rows<float, 32, 8>(x, weight, bias, y, rows, c, eps, rows_per_unit);
 }
 
 // The same in double.
-extern "C" __global__ void layer_norm_64_f64(
+extern "C" __global__ void __launch_bounds__(8 * WARP_SIZE) layer_norm_64_f64(
     const double* __restrict__ x, const double* __restrict__ weight, const double* __restrict__ bias, double* __restrict__ y,
     int rows, double eps, int rows_per_unit) {
     normalize_rows<double, 16, 1>(x, weight, bias, y, rows, 64, eps, rows_per_unit);
 }
 
-extern "C" __global__ void layer_norm_128_f64(
+extern "C" __global__ void __launch_bounds__(8 * WARP_SIZE) layer_norm_128_f64(
     const double* __restrict__ x, const double* __restrict__ weight, const double* __restrict__ bias, double* __restrict__ y,
     int rows, int c, double eps, int rows_per_unit) {
     normalize_rows<double, 32, 1>(x, weight, bias, y, rows, c, eps, rows_per_unit);
 }
 
-extern "C" __global__ void layer_norm_256_f64(
+extern "C" __global__ void __launch_bounds__(8 * WARP_SIZE) layer_norm_256_f64(
     const double* __restrict__ x, const double* __restrict__ weight, const double* __restrict__ bias, double* __restrict__ y,
     int rows, int c, double eps, int rows_per_unit) {
     normalize_rows<double, 32, 2>(x, weight, bias, y, rows, c, eps, rows_per_unit);
 }
 
-extern "C" __global__ void layer_norm_512_f64(
+extern "C" __global__ void __launch_bounds__(8 * WARP_SIZE) layer_norm_512_f64(
     const double* __restrict__ x, const double* __restrict__ weight, const double* __restrict__ bias, double* __restrict__ y,
     int rows, int c, double eps, int rows_per_unit) {
     normalize_rows<double, 32, 4>(x, weight, bias, y, rows, c, eps, rows_per_unit);
 }
 
-extern "C" __global__ void layer_norm_1024_f64(
+extern "C" __global__ void __launch_bounds__(8 * WARP_SIZE) layer_norm_1024_f64(
     const double* __restrict__ x, const double* __restrict__ weight, const double* __restrict__ bias, double* __restrict__ y,
     int rows, int c, double eps, int rows_per_unit) {
     normalize_rows<double, 32, 8>(x, weight, bias, y, rows, c, eps, rows_per_unit);

@@ -111,6 +111,16 @@ public static partial class Ops
         }
     }
 
+    /// <summary><see cref="Attention"/> over tokens by matrix products, with a bound on the scores held at a time: for tests of just that.</summary>
+    internal static Tensor AttentionByProducts(
+        Tensor q, Tensor k, Tensor v, int heads, double scale, Tensor? bias, int scoresAtATime)
+    {
+        var plan = PlanAttention(q, k, heads, 1, scale, bias, AttentionAxis.Tokens);
+        var y = Tensor.Empty(q.Context, q.Shape, q.DType);
+        AttendByProducts(plan, q, Bytes(k), Bytes(v), bias, y, scoresAtATime);
+        return y;
+    }
+
     private static AttentionPlan PlanAttention(
         Tensor q,
         Tensor kv,
@@ -228,16 +238,22 @@ public static partial class Ops
     /// block are what matrix products are best at.
     /// </summary>
     private static void AttendByProducts(
-        in AttentionPlan plan, Tensor q, DevicePointer<byte> k, DevicePointer<byte> v, Tensor? bias, Tensor y)
+        in AttentionPlan plan,
+        Tensor q,
+        DevicePointer<byte> k,
+        DevicePointer<byte> v,
+        Tensor? bias,
+        Tensor y,
+        int scoresAtATime = ScoresAtATime)
     {
         var size = q.DType.SizeInBytes();
         var (heads, keys, width) = (plan.Heads, plan.Keys, plan.Width);
-        var atATime = Math.Clamp(ScoresAtATime / ((long)heads * keys) / 128 * 128, 128, plan.Queries + 127);
+        var queriesAtATime = (int)Math.Clamp(scoresAtATime / ((long)heads * keys) / 128 * 128, 128, int.MaxValue);
         for (var sample = 0; sample < plan.Batch; ++sample)
         {
-            for (var first = 0; first < plan.Queries; first += (int)atATime)
+            for (var first = 0; first < plan.Queries; first += queriesAtATime)
             {
-                var queries = (int)Math.Min(atATime, plan.Queries - first);
+                var queries = Math.Min(queriesAtATime, plan.Queries - first);
                 var row = ((long)sample * plan.Queries) + first;
                 using var scores = TensorScope.Detach(Tensor.Empty(q.Context, [heads, queries, keys], q.DType));
                 var kvOffset = sample * keys * plan.KvWidth * size;

@@ -64,7 +64,9 @@ public static partial class Ops
         Require(c / groups <= GroupNormWalk.MaxThreads, $"{c / groups} channels a group are more than {GroupNormWalk.MaxThreads}");
 
         var y = Tensor.Empty(x.Context, x.Shape, x.DType);
-        var vectors = c / groups % 4 == 0 && IsAligned16(x) && IsAligned16(y);
+        var vectors = c / groups % 4 == 0;
+        using var alignedX = vectors ? AlignedCopy(x) : null;
+        x = alignedX ?? x;
         var walk = GroupNormWalk.Choose(c, c / groups, vectors ? 4 : 1);
         var rowsPerChunk = walk.RowsPerSumChunk(n);
         var chunks = CeilingDivide(n, rowsPerChunk);
@@ -148,7 +150,11 @@ public static partial class Ops
         }
 
         var stream = x.Context.Stream;
-        var inWarp = c % 4 == 0 && c <= 1024 && IsAligned16(x) && IsAligned16(weight) && IsAligned16(bias);
+        var inWarp = c % 4 == 0 && c <= 1024;
+        using var alignedX = inWarp ? AlignedCopy(x) : null;
+        using var alignedWeight = inWarp ? AlignedCopy(weight) : null;
+        using var alignedBias = inWarp ? AlignedCopy(bias) : null;
+        (x, weight, bias) = (alignedX ?? x, alignedWeight ?? weight, alignedBias ?? bias);
         var rowsPerUnit = rows >= ManyRows ? 4 : 1;
         var rowsPerBlock = RowWarps * (c == 64 ? 2 : 1) * rowsPerUnit;
         var warps = new LaunchShape(CeilingDivide(rows, rowsPerBlock), new Dim3(WarpSize, RowWarps));
@@ -288,7 +294,21 @@ public static partial class Ops
 
     private static int CeilingDivide(int count, int size) => (int)(((long)count + size - 1) / size);
 
-    private static bool IsAligned16(Tensor tensor) => tensor.Pointer<byte>().Address % 16 == 0;
+    /// <summary>
+    /// A copy of a tensor that does not start at a multiple of 16 bytes, as some views do not; null for others. Kernels that
+    /// sum in vectors take it instead, so that the order of a sum never depends on where its terms lie.
+    /// </summary>
+    private static Tensor? AlignedCopy(Tensor tensor)
+    {
+        if (tensor.Pointer<byte>().Address % 16 == 0)
+        {
+            return null;
+        }
+
+        var copy = TensorScope.Detach(Tensor.Empty(tensor.Context, tensor.Shape, tensor.DType));
+        tensor.Context.Device.Copy(Bytes(copy), Bytes(tensor), tensor.Bytes, tensor.Context.Stream);
+        return copy;
+    }
 
     private static DevicePointer<T> Optional<T>(Tensor? tensor)
         where T : unmanaged

@@ -132,7 +132,8 @@ public sealed class ElementwiseCases : IOperatorCases
 
     private static double QuickGelu(double x) => x / (1 + Math.Exp(-1.702 * x));
 
-    private static double Gelu(double x) => 0.5 * x * Erfc(-x / Math.Sqrt(2));
+    /// <summary>x Phi(x), exactly.</summary>
+    internal static double Gelu(double x) => 0.5 * x * Erfc(-x / Math.Sqrt(2));
 
     /// <summary>1 - erf(x): below 3 by erf's series of positive terms, beyond by a continued fraction (Abramowitz and Stegun 7.1.6, 7.1.14).</summary>
     private static double Erfc(double x)
