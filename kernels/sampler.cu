@@ -177,8 +177,12 @@ __device__ __forceinline__ void ddim(
     int previous = step_of(previousIndex, previousValue, stepStride, place.video);
     previous = previous >= steps ? steps - 1 : previous;
     const T current = alphasCumprod[t], next = previous < 0 ? T(1) : alphasCumprod[previous];
-    const T sigma = eta * square_root((T(1) - next) / (T(1) - current)) * square_root(T(1) - current / next);
-    const T remaining = T(1) - next - sigma * sigma;
+    // With r = abar_t (1 - abar_p) / ((1 - abar_t) abar_p), sigma^2 = eta^2 (1 - abar_p) (1 - r) and 1 - abar_p - sigma^2 =
+    // (1 - abar_p) (1 - eta^2 + eta^2 r): in this form nothing cancels for small t, where both abar are almost 1.
+    const T ratio = (T(1) - next) / (T(1) - current);
+    const T sigma = eta * square_root(ratio * ((next - current) / next));
+    const T kept = T(1) - eta * eta + eta * eta * (ratio * (current / next));
+    const T remaining = (T(1) - next) * kept;
     const T predicted = eps[place.at];
     const T clean = (x[place.at] - square_root(T(1) - current) * predicted) / square_root(current);
     T value = square_root(next) * clean + square_root(remaining > T(0) ? remaining : T(0)) * predicted;
