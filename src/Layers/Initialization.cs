@@ -1,0 +1,82 @@
+// How a parameter of a new model starts: the reference's rules, each a short recipe over uniform and normal numbers.
+using FashionFlow.Tensors;
+
+namespace FashionFlow.Layers;
+
+/// <summary>The family of a parameter's starting values.</summary>
+public enum InitializationKind
+{
+    /// <summary>One value everywhere.</summary>
+    Constant,
+
+    /// <summary>Uniform in [-scale, scale).</summary>
+    Uniform,
+
+    /// <summary>Normal with deviation scale.</summary>
+    Normal,
+
+    /// <summary>One where the first two indices agree (and at the middle of a temporal kernel), else zero.</summary>
+    Identity,
+
+    /// <summary>Uniform in [-scale, scale), drawn once for a group of sub-pixels and repeated for each of them.</summary>
+    RepeatedUniform,
+}
+
+/// <summary>How a parameter starts.</summary>
+/// <param name="Kind">The family.</param>
+/// <param name="Scale">The constant, bound or deviation.</param>
+/// <param name="FanIn">Inputs that one output sums over, for the variant in which nothing is zero.</param>
+/// <param name="Repeat">Neighbouring rows that share their values (<see cref="InitializationKind.RepeatedUniform"/>).</param>
+public readonly record struct Initialization(InitializationKind Kind, double Scale, int FanIn = 1, int Repeat = 1)
+{
+    /// <summary>All zero.</summary>
+    public static Initialization Zero(int fanIn = 1) => new(InitializationKind.Constant, 0, fanIn);
+
+    /// <summary>All one.</summary>
+    public static Initialization One => new(InitializationKind.Constant, 1);
+
+    /// <summary>One value everywhere.</summary>
+    public static Initialization Constant(double value) => new(InitializationKind.Constant, value);
+
+    /// <summary>
+    /// PyTorch's default for weights and biases of linear layers and convolutions: uniform in 1/sqrt(fan in). For weights
+    /// it is Kaiming-uniform with a = sqrt 5 (He et al. 2015): gain sqrt(1/3) times sqrt 3.
+    /// </summary>
+    public static Initialization PyTorchDefault(int fanIn) => new(InitializationKind.Uniform, 1 / Math.Sqrt(fanIn), fanIn);
+
+    /// <summary>The identity: an eye, or a temporal convolution that passes its input through.</summary>
+    public static Initialization Identity(int fanIn) => new(InitializationKind.Identity, 1, fanIn);
+
+    /// <summary>Kaiming-uniform with a = 0 (bound sqrt(6 / fan in)), the same for each of <paramref name="repeat"/> sub-pixels.</summary>
+    public static Initialization SubPixel(int fanIn, int repeat) => new(InitializationKind.RepeatedUniform, Math.Sqrt(6.0 / fanIn), fanIn, repeat);
+
+    /// <summary>Normal with this deviation, as embeddings start.</summary>
+    public static Initialization Gaussian(double deviation) => new(InitializationKind.Normal, deviation);
+
+    /// <summary>The same recipe with noise added wherever it would give a constant or an identity, so that every path counts.</summary>
+    internal double NoiseBound => Kind switch
+    {
+        InitializationKind.Constant when Scale == 0 => 1 / Math.Sqrt(FanIn),
+        InitializationKind.Constant => 0.2 * Math.Abs(Scale),
+        InitializationKind.Identity => 1 / Math.Sqrt(FanIn),
+        _ => 0,
+    };
+
+    /// <summary>Writes the recipe's fixed part into zeroed values of a shape in PyTorch's order.</summary>
+    internal void AddFixedPart(float[] values, Shape shape)
+    {
+        if (Kind == InitializationKind.Constant)
+        {
+            Array.Fill(values, (float)Scale);
+        }
+        else if (Kind == InitializationKind.Identity)
+        {
+            var columns = shape[1];
+            var taps = shape.Rank > 2 ? shape[2] : 1;
+            for (var i = 0; i < Math.Min(shape[0], columns); i++)
+            {
+                values[((((long)i * columns) + i) * taps) + (taps / 2)] += (float)Scale;
+            }
+        }
+    }
+}
