@@ -178,7 +178,7 @@ public sealed class SeededWeights : WeightSource
     private float[] Uniform(DeviceContext context, string name, long count, double bound)
     {
         using var scope = TensorScope.Begin();
-        return Ops.RandUniform(context, [checked((int)count)], _seed, Purpose(name), -bound, bound).ToArray<float>();
+        return Ops.RandUniform(context, [checked((int)count)], -bound, bound, _seed, Purpose(name)).ToArray<float>();
     }
 
     private string Purpose(string name) => $"weights/{_model}/{name}";
