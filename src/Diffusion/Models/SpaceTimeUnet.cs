@@ -142,7 +142,7 @@ public sealed class SpaceTimeUnet : Module
             throw new ArgumentException($"the context must be [{x.Shape[0]}, n, {o.ContextChannels}], not {context.Shape}");
         }
 
-        if (timestep is null == o.ConditionOnTimestep || (timestep is not null && timestep.Shape != (Shape)[x.Shape[0]]))
+        if (timestep is null == o.ConditionOnTimestep || (timestep is not null && timestep.Shape != new Shape(x.Shape[0])))
         {
             throw new ArgumentException(o.ConditionOnTimestep
                 ? $"the U-Net needs one timestep a video, [{x.Shape[0]}], not {timestep?.Shape.ToString() ?? "none"}"

@@ -1,0 +1,256 @@
+// From a still picture to the frames of a video: CLIP and autoencoder, adapter, sampling around the U-Net, decoding.
+using System.Globalization;
+using FashionFlow.Diffusion.Preprocessing;
+using FashionFlow.Gpu;
+using FashionFlow.Layers;
+using FashionFlow.Tensors;
+using FashionFlow.Tensors.Weights;
+
+namespace FashionFlow.Diffusion;
+
+/// <summary>
+/// The reference's model as a whole. <see cref="Load(DeviceContext, string)"/> once, <see cref="Generate"/> as often as wanted; one thread at a time.
+/// The same seed on the same kind of device gives the same frames.
+/// </summary>
+public sealed class FashionFlowPipeline : IDisposable
+{
+    private readonly DeviceContext _context;
+    private readonly SpaceTimeUnet _unet;
+    private readonly EmbeddingAdapter _adapter;
+    private readonly AutoencoderKl _vae;
+    private readonly ClipVisionModel _clip;
+
+    private FashionFlowPipeline(DeviceContext context, ModelConfiguration configuration)
+    {
+        _context = context;
+        Configuration = configuration;
+        _unet = new SpaceTimeUnet(configuration.Unet);
+        _adapter = configuration.CreateAdapter();
+        _vae = new AutoencoderKl(configuration.Vae);
+        _clip = new ClipVisionModel(configuration.Clip);
+    }
+
+    /// <summary>The model's configuration.</summary>
+    public ModelConfiguration Configuration { get; }
+
+    /// <summary>Loads a model directory: <c>config.json</c>, and the four weights files unless the configuration has a seed instead.</summary>
+    /// <exception cref="ModelException">The directory or its configuration is not usable, or a file is missing.</exception>
+    /// <exception cref="WeightLoadException">A file's parameters do not fit.</exception>
+    /// <exception cref="SafetensorsException">A file is damaged.</exception>
+    public static FashionFlowPipeline Load(DeviceContext context, string modelDirectory)
+        => Load(context, ModelConfiguration.ForDirectory(modelDirectory), modelDirectory);
+
+    /// <summary>Makes a model of seeded weights alone.</summary>
+    /// <exception cref="ModelException">The configuration has no seed.</exception>
+    public static FashionFlowPipeline Create(DeviceContext context, ModelConfiguration configuration)
+        => Load(context, configuration, modelDirectory: null);
+
+    /// <summary>Checks options against the model, before any work is done.</summary>
+    /// <returns>The options with the model's choices filled in.</returns>
+    /// <exception cref="ModelException">They do not fit.</exception>
+    public GenerationOptions Resolve(GenerationOptions options)
+    {
+        var steps = options.Steps ?? Configuration.Steps
+            ?? (options.Sampler == SamplerKind.Ddpm ? GenerationOptions.DefaultDdpmSteps : GenerationOptions.DefaultDdimSteps);
+        steps = options.Steps is null ? Math.Min(steps, Configuration.Schedule.Timesteps) : steps;
+        var frames = options.Frames ?? Configuration.Frames;
+        if (steps < 1 || steps > Configuration.Schedule.Timesteps)
+        {
+            throw new ModelException($"{steps} steps are not possible; this model's schedule has 1 to {Configuration.Schedule.Timesteps}");
+        }
+
+        if (_unet.DescribeFrameProblem(frames) is { } problem)
+        {
+            throw new ModelException(problem);
+        }
+
+        return options with { Steps = steps, Frames = frames };
+    }
+
+    /// <summary>What a video made with these options should say about itself.</summary>
+    public IReadOnlyDictionary<string, string> Describe(GenerationOptions options)
+    {
+        var o = Resolve(options);
+        return new Dictionary<string, string>(StringComparer.Ordinal)
+        {
+            ["model"] = Configuration.IsTrained ? "trained" : "untrained",
+            ["compat"] = o.Compatibility.Name,
+            ["sampler"] = o.Sampler == SamplerKind.Ddpm ? "ddpm" : "ddim",
+            ["steps"] = o.Steps!.Value.ToString(CultureInfo.InvariantCulture),
+            ["eta"] = o.Eta.ToString(CultureInfo.InvariantCulture),
+            ["seed"] = o.Seed.ToString(CultureInfo.InvariantCulture),
+            ["frames"] = o.Frames!.Value.ToString(CultureInfo.InvariantCulture),
+            ["device"] = _context.Device.Kind,
+        };
+    }
+
+    /// <summary>Makes a video of a picture.</summary>
+    /// <param name="picture">Any size; it is resized to the model's.</param>
+    /// <param name="options">Choices.</param>
+    /// <param name="progress">Told after each step and frame, on this thread.</param>
+    /// <param name="onFrame">Gets each frame as soon as it is decoded, in order.</param>
+    /// <param name="cancellationToken">Looked at between steps and frames.</param>
+    /// <exception cref="ModelException">The options do not fit the model; nothing was done.</exception>
+    public void Generate(
+        Rgb8Image picture,
+        GenerationOptions options,
+        IProgress<GenerationProgress>? progress,
+        Action<int, Rgb8Image> onFrame,
+        CancellationToken cancellationToken = default)
+    {
+        var o = Resolve(options);
+        cancellationToken.ThrowIfCancellationRequested();
+        using var scope = TensorScope.Begin();
+        _unet.ChannelNormEpsilon = o.Compatibility.ChannelNormEpsilon;
+        progress?.Report(new GenerationProgress(GenerationStage.Encoding, 0, 1));
+        var (latent, context) = Encode(picture, o);
+        progress?.Report(new GenerationProgress(GenerationStage.Encoding, 1, 1));
+        using var sampler = CreateSampler(o);
+        var video = Sample(sampler, latent, context, o, progress, cancellationToken);
+        Decode(video, progress, onFrame, cancellationToken);
+    }
+
+    /// <summary>Frees the weights.</summary>
+    public void Dispose()
+    {
+        _unet.Dispose();
+        _adapter.Dispose();
+        _vae.Dispose();
+        _clip.Dispose();
+    }
+
+    private static FashionFlowPipeline Load(DeviceContext context, ModelConfiguration configuration, string? modelDirectory)
+    {
+        var pipeline = new FashionFlowPipeline(context, configuration);
+        try
+        {
+            pipeline.LoadPart(pipeline._unet, ModelFiles.Unet, modelDirectory);
+            pipeline.LoadPart(pipeline._adapter, ModelFiles.Adapter, modelDirectory);
+            pipeline.LoadPart(pipeline._vae, ModelFiles.Vae, modelDirectory);
+            pipeline.LoadPart(pipeline._clip, ModelFiles.Clip, modelDirectory);
+            return pipeline;
+        }
+        catch
+        {
+            pipeline.Dispose();
+            throw;
+        }
+    }
+
+    private void LoadPart(Module module, string name, string? directory)
+    {
+        var path = directory is null ? null : ModelFiles.Find(directory, name);
+        if (path is not null)
+        {
+            using var file = SafetensorsFile.Open(path);
+            module.Load(_context, new SafetensorsWeights(file, path));
+        }
+        else if (Configuration.WeightSeed is { } seed)
+        {
+            var model = Path.GetFileNameWithoutExtension(name);
+            module.Load(_context, new SeededWeights(seed, model, nothingZero: Configuration.SeededStart == SeededStart.Random));
+        }
+        else
+        {
+            throw new ModelException(directory is null
+                ? "the configuration has no seed, so its weights must come from a model directory"
+                : $"{directory}: {name} is missing, and {ModelConfiguration.FileName} has no \"seed\" to make weights from");
+        }
+    }
+
+    /// <summary>The picture's latent [1, h, w, c], scaled, and its context [1, n, d].</summary>
+    private (Tensor Latent, Tensor Context) Encode(Rgb8Image picture, GenerationOptions o)
+    {
+        using var scope = TensorScope.Begin();
+        var c = Configuration;
+        var resized = PillowResampler.Resize(picture, c.PictureWidth, c.PictureHeight, ResampleFilter.Bilinear);
+
+        // The autoencoder is fed [0, 1], as the reference's was; Stable Diffusion's own pictures are [-1, 1].
+        var pixels = Array.ConvertAll(resized.Data, b => b / 255f);
+        var moments = _vae.Encode(Tensor.FromArray<float>(_context, pixels, [1, c.PictureHeight, c.PictureWidth, 3]));
+        var latent = SampleLatent(moments, o.Seed, "latent");
+        var clipPixels = new ClipPreprocessor(c.Clip.ImageSize, o.Compatibility.ClipRescaling).Preprocess(resized);
+        var tokens = _clip.Forward(Tensor.FromArray<float>(_context, clipPixels, [1, c.Clip.ImageSize, c.Clip.ImageSize, 3]));
+
+        // The adapter sees a latent of its own: the reference encodes the picture twice, and so samples twice.
+        var context = _adapter.Forward(tokens, SampleLatent(moments, o.Seed, "adapter latent"));
+        return (scope.Keep(latent), scope.Keep(context));
+    }
+
+    private Tensor SampleLatent(Tensor moments, ulong seed, string purpose)
+    {
+        using var scope = TensorScope.Begin();
+        var noise = Ops.Randn(_context, moments.Shape.With(-1, moments.Shape[-1] / 2), seed, purpose);
+        return scope.Keep(Ops.PosteriorSample(moments, noise, Configuration.Vae.ScalingFactor));
+    }
+
+    private ISampler CreateSampler(GenerationOptions o)
+    {
+        var schedule = new NoiseSchedule(Configuration.Schedule, o.Compatibility.SchedulePrecision);
+        var timesteps = schedule.Spread(o.Steps!.Value);
+        return o.Sampler switch
+        {
+            SamplerKind.Ddpm => new DdpmSampler(_context, schedule, timesteps),
+            SamplerKind.Ddim => new DdimSampler(_context, schedule, timesteps, o.Eta),
+            _ => throw new ModelException($"unknown sampler {o.Sampler}"),
+        };
+    }
+
+    /// <summary>The denoised video [1, f, h, w, c].</summary>
+    private Tensor Sample(
+        ISampler sampler,
+        Tensor latent,
+        Tensor context,
+        GenerationOptions o,
+        IProgress<GenerationProgress>? progress,
+        CancellationToken cancellationToken)
+    {
+        using var scope = TensorScope.Begin();
+        var steps = sampler.Timesteps.Count;
+        Shape shape = [1, o.Frames!.Value, latent.Shape[1], latent.Shape[2], latent.Shape[3]];
+        var video = Ops.Randn(_context, shape, o.Seed, "initial video");
+        Ops.PutFirstFrame(video, latent);
+        progress?.Report(new GenerationProgress(GenerationStage.Sampling, 0, steps));
+        for (var step = 0; step < steps; step++)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            video = SpaceTimeUnet.Next(video, Denoise(sampler, step, video, latent, context, o.Seed));
+
+            // The step's work is done before it is called done; a kernel's error shows at the step that raised it.
+            _context.Stream.Synchronize();
+            progress?.Report(new GenerationProgress(GenerationStage.Sampling, step + 1, steps));
+        }
+
+        return scope.Keep(video);
+    }
+
+    private Tensor Denoise(ISampler sampler, int step, Tensor video, Tensor latent, Tensor context, ulong seed)
+    {
+        using var scope = TensorScope.Begin();
+        var timestep = Configuration.Unet.ConditionOnTimestep ? sampler.NetworkTimestep(step) : null;
+        var predicted = _unet.Forward(video, timestep, context);
+        var noise = sampler.NeedsNoise ? Ops.Randn(_context, video.Shape, seed, "step noise", step * video.Count) : null;
+        return scope.Keep(sampler.Step(step, video, predicted, noise, latent));
+    }
+
+    private void Decode(Tensor video, IProgress<GenerationProgress>? progress, Action<int, Rgb8Image> onFrame, CancellationToken cancellationToken)
+    {
+        using var scope = TensorScope.Begin();
+        var s = video.Shape;
+        var frames = Ops.Scale(video.Reshape(s[1], s[2], s[3], s[4]), 1 / Configuration.Vae.ScalingFactor);
+        progress?.Report(new GenerationProgress(GenerationStage.Decoding, 0, s[1]));
+        for (var i = 0; i < s[1]; i++)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            onFrame(i, DecodeFrame(frames, i));
+            progress?.Report(new GenerationProgress(GenerationStage.Decoding, i + 1, s[1]));
+        }
+    }
+
+    private Rgb8Image DecodeFrame(Tensor frames, int index)
+    {
+        using var scope = TensorScope.Begin();
+        var rgb = Ops.ToRgb8(_vae.Decode(frames.Narrow(index, 1)));
+        return new Rgb8Image(rgb.Shape[2], rgb.Shape[1], rgb.ToArray<byte>());
+    }
+}

@@ -1,0 +1,49 @@
+// What a user chooses about one video, and what is told while it is made.
+namespace FashionFlow.Diffusion;
+
+/// <summary>Choices for one video. What is null is the model's.</summary>
+public sealed record GenerationOptions
+{
+    /// <summary>Steps of the default samplers where neither user nor model say: the reference's 1000 for DDPM.</summary>
+    public const int DefaultDdpmSteps = 1000;
+
+    /// <inheritdoc cref="DefaultDdpmSteps"/>
+    public const int DefaultDdimSteps = 50;
+
+    /// <summary>The sampler.</summary>
+    public SamplerKind Sampler { get; init; } = SamplerKind.Ddpm;
+
+    /// <summary>Denoising steps, 1 to the schedule's number of timesteps.</summary>
+    public int? Steps { get; init; }
+
+    /// <summary>DDIM's noise, 0 to 1.</summary>
+    public double Eta { get; init; }
+
+    /// <summary>Frames of the video.</summary>
+    public int? Frames { get; init; }
+
+    /// <summary>The seed of all noise.</summary>
+    public ulong Seed { get; init; }
+
+    /// <summary>Which of the reference's oddities to reproduce.</summary>
+    public CompatibilityOptions Compatibility { get; init; } = CompatibilityOptions.FashionFlow;
+}
+
+/// <summary>What is being done.</summary>
+public enum GenerationStage
+{
+    /// <summary>The picture goes through CLIP and the autoencoder.</summary>
+    Encoding,
+
+    /// <summary>The video is denoised.</summary>
+    Sampling,
+
+    /// <summary>Frames are decoded.</summary>
+    Decoding,
+}
+
+/// <summary>How far a video is.</summary>
+/// <param name="Stage">What is being done.</param>
+/// <param name="Done">Steps or frames done in this stage.</param>
+/// <param name="Total">Steps or frames of this stage.</param>
+public readonly record struct GenerationProgress(GenerationStage Stage, int Done, int Total);
