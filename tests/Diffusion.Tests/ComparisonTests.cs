@@ -1,0 +1,87 @@
+// Whole models against the reference's stored runs, module by module, through the code behind `compare`.
+using FashionFlow.Diffusion;
+using FashionFlow.Layers;
+using FashionFlow.Tensors;
+using FashionFlow.Tensors.Weights;
+
+namespace FashionFlow.Tests;
+
+[TestFixture]
+public sealed class ComparisonTests
+{
+    private static IEnumerable<string> UnetCases => GoldenFiles.Shared("unet_tiny.safetensors") is null ? [] : ["A", "B", "C"];
+
+    private static IEnumerable<string> AdapterFiles => GoldenFiles.Shared("adapter.safetensors") is { } path ? [path] : [];
+
+    [TestCaseSource(nameof(UnetCases))]
+    public void Unet_gives_what_the_reference_gives(string caseName)
+    {
+        var result = Compare(ComparedModel.Unet, GoldenFiles.Shared("unet_tiny.safetensors")!, GoldenFiles.Shared("unet_tiny_io.safetensors")!, caseName);
+
+        // All activations of A and B that the file stores; C holds the output alone.
+        Assert.That(result.Rows, Has.Count.EqualTo(caseName switch { "A" => 43, "B" => 25, _ => 1 }));
+    }
+
+    [TestCase("A")]
+    [TestCase("odd")]
+    public void Autoencoder_gives_what_the_reference_gives(string caseName)
+        => Compare(ComparedModel.Vae, GoldenFiles.Data("vae_tiny.safetensors"), GoldenFiles.Data("vae_tiny_io.safetensors"), caseName);
+
+    [Test]
+    public void Clip_gives_what_the_reference_gives()
+    {
+        var result = Compare(ComparedModel.Clip, GoldenFiles.Data("clip_tiny.safetensors"), GoldenFiles.Data("clip_tiny_io.safetensors"), null);
+        Assert.That(result.Rows, Has.Count.EqualTo(7));
+    }
+
+    [TestCaseSource(nameof(AdapterFiles))]
+    public void Adapter_gives_what_the_reference_gives(string weights)
+        => Compare(ComparedModel.Adapter, weights, GoldenFiles.Data("layers.safetensors"), "adapter");
+
+    [Test]
+    public void Unknown_case_is_refused_and_the_known_ones_are_named()
+    {
+        using var context = GoldenFiles.OpenChecked();
+        var error = Assert.Throws<ModelException>(() => ModelComparison.Run(
+            context, ComparedModel.Vae, GoldenFiles.Data("vae_tiny.safetensors"), GoldenFiles.Data("vae_tiny_io.safetensors"), "B"));
+        Assert.That(error!.Message, Does.EndWith("no case \"B\"; there are: A, odd"));
+        context.CheckLeaks();
+    }
+
+    [Test]
+    public void First_divergence_is_marked_where_a_weight_was_changed()
+    {
+        using var folder = new TemporaryFolder();
+        var weights = folder.File("clip.safetensors");
+        Copy(GoldenFiles.Data("clip_tiny.safetensors"), weights, "vision_model.encoder.layers.1.mlp.fc1.bias", v => v + 1);
+        using var context = GoldenFiles.OpenChecked();
+        var result = ModelComparison.Run(context, ComparedModel.Clip, weights, GoldenFiles.Data("clip_tiny_io.safetensors")).Single();
+        Assert.That(result.Passed, Is.False);
+        Assert.That(result.Rows.Single(r => r.IsFirstDivergence).Name, Is.EqualTo("hidden_states.2"));
+        Assert.That(result.Rows.Where(r => r.Passed).Select(r => r.Name), Is.EqualTo(new[] { "embeddings", "hidden_states.0", "hidden_states.1" }));
+    }
+
+    private static ComparisonResult Compare(ComparedModel model, string weights, string reference, string? caseName)
+    {
+        using var context = GoldenFiles.OpenChecked();
+        var result = ModelComparison.Run(context, model, weights, reference, caseName).Single();
+        foreach (var row in result.Rows)
+        {
+            TestContext.Out.WriteLine($"{row.Name}: {row.Error:e2}{(row.IsFirstDivergence ? "  <- first divergence" : "")}");
+        }
+
+        Assert.That(result.Rows.Where(r => !r.Passed).Select(r => $"{r.Name}: {r.Error:e2}"), Is.Empty);
+        context.CheckLeaks();
+        return result;
+    }
+
+    private static void Copy(string source, string target, string changed, Func<float, float> change)
+    {
+        using var file = SafetensorsFile.Open(source);
+        SafetensorsWriter.Write(
+            target,
+            file.Tensors.Values.Select(e => new SafetensorsTensor(
+                e.Name, e.Shape, e.Name == changed ? Array.ConvertAll(file.ReadFloat32(e.Name), v => change(v)) : file.ReadFloat32(e.Name))),
+            new Dictionary<string, string>(file.Metadata, StringComparer.Ordinal));
+    }
+}
