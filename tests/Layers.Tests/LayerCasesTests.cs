@@ -23,11 +23,10 @@ public sealed class LayerCasesTests
     {
         using var context = GoldenFiles.OpenChecked();
         using (var file = SafetensorsFile.Open(GoldenFiles.Data("layers.safetensors")))
+        using (var run = new Run(context, file, name, Cases[name]))
         using (TensorScope.Begin())
         {
-            var run = new Run(context, file, name, Cases[name]);
             GoldenFiles.AssertClose(run.Forward(), file, $"{name}.out");
-            run.Dispose();
         }
 
         context.CheckLeaks();

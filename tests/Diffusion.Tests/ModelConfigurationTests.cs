@@ -1,0 +1,86 @@
+// Where a model's sizes come from, and what is said of wrong ones.
+using FashionFlow.Diffusion;
+using FashionFlow.Tensors.Weights;
+
+namespace FashionFlow.Tests;
+
+[TestFixture]
+public sealed class ModelConfigurationTests
+{
+    [Test]
+    public void Without_any_configuration_it_is_the_published_full_size()
+    {
+        using var folder = new TemporaryFolder();
+        var c = ModelConfiguration.ForDirectory(folder.Path);
+        var full = new ModelConfiguration();
+        Assert.That(c.Unet.DimMult, Is.EqualTo(full.Unet.DimMult));
+        Assert.That(c.Vae.BlockOutChannels, Is.EqualTo(full.Vae.BlockOutChannels));
+        Assert.That((c.Clip, c.Schedule, c.IsTrained), Is.EqualTo((full.Clip, full.Schedule, true)));
+        Assert.That((c.PictureWidth, c.PictureHeight, c.LatentWidth, c.LatentHeight, c.Frames), Is.EqualTo((512, 640, 64, 80, 70)));
+    }
+
+    [Test]
+    public void A_files_own_metadata_configures_its_model()
+    {
+        var path = GoldenFiles.Data("vae_tiny.safetensors");
+        using var file = SafetensorsFile.Open(path);
+        var vae = ModelConfiguration.VaeOf(path, file);
+        Assert.That(vae.BlockOutChannels, Is.EqualTo(new[] { 32, 64 }));
+        Assert.That((vae.LayersPerBlock, vae.NormGroups, vae.NormEpsilon), Is.EqualTo((1, 8, 1e-6)));
+    }
+
+    [Test]
+    public void Config_json_beside_the_weights_comes_first()
+    {
+        using var folder = new TemporaryFolder();
+        var weights = folder.File("vae.safetensors");
+        File.Copy(GoldenFiles.Data("vae_tiny.safetensors"), weights);
+        Write(folder, """{ "vae": { "block_out_channels": [8, 8, 8], "norm_num_groups": 4 } }""");
+        using var file = SafetensorsFile.Open(weights);
+        Assert.That(ModelConfiguration.VaeOf(weights, file).BlockOutChannels, Is.EqualTo(new[] { 8, 8, 8 }));
+    }
+
+    [Test]
+    public void The_demo_model_is_usable_and_says_that_it_is_untrained()
+    {
+        var c = ModelConfiguration.ForDirectory(Path.Combine(GoldenFiles.RepositoryRoot, "models", "demo"));
+        Assert.That(c.IsTrained, Is.False);
+        Assert.That(c.Note, Does.StartWith("Untrained"));
+        Assert.That(c.Frames % c.Unet.FrameMultiple, Is.Zero);
+    }
+
+    [TestCase("""{ "unet": { "dim": "big" } }""", "dim must be a whole number from 1, not \"big\"")]
+    [TestCase("""{ "unet": { "dmi": 8 } }""", "unknown key \"dmi\"")]
+    [TestCase("""{ "unets": {} }""", "unknown key \"unets\"")]
+    [TestCase("""{ "unet": { "dim_mult": [1, 2, 4, 8, 16] } }""", "one to four")]
+    [TestCase("""{ "unet": { "dim_mult": [1, 2], "self_attns": [true] } }""", "self_attns has 1 entries, but there are 2 levels")]
+    [TestCase("""{ "clip": { "hidden_act": "gelu" } }""", "only \"quick_gelu\"")]
+    [TestCase("""{ "clip": { "num_attention_heads": 7 } }""", "7 does not divide hidden_size 768")]
+    [TestCase("""{ "vae": { "norm_num_groups": 7 } }""", "norm_num_groups 7 does not divide 128")]
+    [TestCase("""{ "vae": { "latent_channels": 8 } }""", "latents have 8")]
+    [TestCase("""{ "picture": { "width": 500 } }""", "multiples of 128")]
+    [TestCase("""{ "unet": { "context_dim": 64 } }""", "hidden_size is 768")]
+    [TestCase("""{ "start": "warm" }""", "\"random\" and \"training\"")]
+    [TestCase("""{ "seed": -1 }""", "seed must be a whole number from 0, not -1")]
+    [TestCase("""{ "seed": 1 """, "not valid JSON at line 1")]
+    [TestCase("[]", "expected a JSON object, not array")]
+    public void Wrong_configurations_are_refused_by_name(string json, string expected)
+    {
+        using var folder = new TemporaryFolder();
+        Write(folder, json);
+        var error = Assert.Throws<ModelException>(() => ModelConfiguration.ForDirectory(folder.Path));
+        Assert.That(error!.Message, Does.StartWith(folder.File("config.json")).And.Contain(expected).And.Not.Contain("\n"));
+    }
+
+    [Test]
+    public void One_value_stands_for_every_level()
+    {
+        using var folder = new TemporaryFolder();
+        Write(folder, """{ "unet": { "dim_mult": [1, 2, 4, 4], "resnet_block_depths": 3, "self_attns": true } }""");
+        var unet = ModelConfiguration.ForDirectory(folder.Path).Unet;
+        Assert.That(unet.ResnetBlockDepths, Is.EqualTo(new[] { 3, 3, 3, 3 }));
+        Assert.That(unet.SelfAttentions, Has.All.True);
+    }
+
+    private static void Write(TemporaryFolder folder, string json) => File.WriteAllText(folder.File("config.json"), json);
+}

@@ -1,0 +1,119 @@
+// The pipeline from picture to frames on a tiny seeded model.
+using FashionFlow.Diffusion;
+using FashionFlow.Diffusion.Preprocessing;
+using FashionFlow.Layers;
+using FashionFlow.Tensors;
+
+namespace FashionFlow.Tests;
+
+[TestFixture]
+public sealed class PipelineTests
+{
+    private static readonly GenerationOptions Short = new() { Sampler = SamplerKind.Ddim, Steps = 3, Seed = 11 };
+
+    [Test]
+    public void Video_has_its_frames_in_order_and_its_size_and_leaves_nothing_behind()
+    {
+        using var context = GoldenFiles.OpenChecked();
+        using (var pipeline = FashionFlowPipeline.Create(context, TinyModel.Configuration))
+        {
+            var parameters = context.LiveTensors;
+            var told = new List<GenerationProgress>();
+            var frames = Generate(pipeline, Short, new Told(told.Add));
+            Assert.That(frames, Has.Count.EqualTo(4));
+            Assert.That(frames.Select(f => (f.Width, f.Height)), Has.All.EqualTo((16, 24)));
+            Assert.That(frames.Select(f => f.Data.Distinct().Count()), Has.All.GreaterThan(20), "a frame is flat");
+            Assert.That(told.Where(p => p.Stage == GenerationStage.Sampling).Select(p => p.Done), Is.EqualTo(new[] { 0, 1, 2, 3 }));
+            Assert.That(told.Where(p => p.Stage == GenerationStage.Decoding).Select(p => p.Done), Is.EqualTo(new[] { 0, 1, 2, 3, 4 }));
+
+            // Position tables of the two grids that were met are kept; nothing else is.
+            Assert.That(context.LiveTensors - parameters, Is.LessThanOrEqualTo(6));
+        }
+
+        context.CheckLeaks();
+    }
+
+    [Test]
+    public void Same_seed_gives_the_same_frames_and_another_seed_others()
+    {
+        using var context = GoldenFiles.OpenChecked();
+        using var pipeline = FashionFlowPipeline.Create(context, TinyModel.Configuration);
+        var first = Generate(pipeline, Short);
+        Assert.That(Generate(pipeline, Short).Select(f => f.Data), Is.EqualTo(first.Select(f => f.Data)));
+        Assert.That(Generate(pipeline, Short with { Seed = 12 })[1].Data, Is.Not.EqualTo(first[1].Data));
+        Assert.That(Generate(pipeline, Short with { Sampler = SamplerKind.Ddpm })[1].Data, Is.Not.EqualTo(first[1].Data));
+        Assert.That(Generate(pipeline, Short with { Compatibility = CompatibilityOptions.Fixed })[1].Data, Is.Not.EqualTo(first[1].Data));
+    }
+
+    [Test]
+    public void Cancelling_stops_between_steps_and_frees_everything()
+    {
+        using var context = GoldenFiles.OpenChecked();
+        using (var pipeline = FashionFlowPipeline.Create(context, TinyModel.Configuration))
+        {
+            using var cancel = new CancellationTokenSource();
+            var frames = 0;
+            var progress = new Told(p =>
+            {
+                if (p is { Stage: GenerationStage.Sampling, Done: 1 })
+                {
+                    cancel.Cancel();
+                }
+            });
+            Assert.Throws<OperationCanceledException>(() => pipeline.Generate(TinyModel.Picture(), Short, progress, (_, _) => frames++, cancel.Token));
+            Assert.That(frames, Is.Zero);
+        }
+
+        context.CheckLeaks();
+    }
+
+    [Test]
+    public void Options_that_do_not_fit_are_refused_in_one_line()
+    {
+        using var context = GoldenFiles.OpenChecked();
+        using var pipeline = FashionFlowPipeline.Create(context, TinyModel.Configuration);
+        Assert.That(() => pipeline.Resolve(Short with { Frames = 5 }), Throws.TypeOf<ModelException>().With.Message.Contains("multiple of 2"));
+        Assert.That(() => pipeline.Resolve(Short with { Frames = 0 }), Throws.TypeOf<ModelException>());
+        Assert.That(() => pipeline.Resolve(Short with { Steps = 1001 }), Throws.TypeOf<ModelException>().With.Message.Contains("1 to 1000"));
+        Assert.That(() => Generate(pipeline, Short with { Eta = 2 }), Throws.TypeOf<ModelException>().With.Message.Contains("eta"));
+    }
+
+    [Test]
+    public void A_video_says_how_it_was_made()
+    {
+        using var context = GoldenFiles.OpenChecked();
+        using var pipeline = FashionFlowPipeline.Create(context, TinyModel.Configuration);
+        var said = pipeline.Describe(Short);
+        Assert.That(said["compat"], Is.EqualTo("fashionflow"));
+        Assert.That(said["model"], Is.EqualTo("untrained"));
+        Assert.That(said["steps"], Is.EqualTo("3"));
+        Assert.That(said["seed"], Is.EqualTo("11"));
+    }
+
+    [Test]
+    public void A_directory_without_weights_or_seed_says_what_is_missing()
+    {
+        using var folder = new TemporaryFolder();
+        using var context = GoldenFiles.OpenChecked();
+        var error = Assert.Throws<ModelException>(() => FashionFlowPipeline.Load(context, folder.Path));
+        Assert.That(error!.Message, Does.Contain("unet.safetensors is missing"));
+        Assert.That(() => FashionFlowPipeline.Load(context, folder.File("nowhere")), Throws.TypeOf<ModelException>().With.Message.Contains("no such model directory"));
+        context.CheckLeaks();
+    }
+
+    private static List<Rgb8Image> Generate(FashionFlowPipeline pipeline, GenerationOptions options, IProgress<GenerationProgress>? progress = null)
+    {
+        var frames = new List<Rgb8Image>();
+        pipeline.Generate(TinyModel.Picture(), options, progress, (i, frame) =>
+        {
+            Assert.That(i, Is.EqualTo(frames.Count));
+            frames.Add(frame);
+        });
+        return frames;
+    }
+
+    private sealed class Told(Action<GenerationProgress> tell) : IProgress<GenerationProgress>
+    {
+        public void Report(GenerationProgress value) => tell(value);
+    }
+}

@@ -1,0 +1,43 @@
+// A whole model small enough that a test can make a video with it.
+using FashionFlow.Diffusion;
+using FashionFlow.Diffusion.Preprocessing;
+using FashionFlow.Layers;
+
+namespace FashionFlow.Tests;
+
+internal static class TinyModel
+{
+    /// <summary>16 x 24 pixels, latents of 8 x 12 that the U-Net halves twice; all weights seeded.</summary>
+    public static ModelConfiguration Configuration { get; } = new()
+    {
+        PictureWidth = 16,
+        PictureHeight = 24,
+        Frames = 4,
+        WeightSeed = 5,
+        Unet = new UnetOptions
+        {
+            Dim = 8,
+            DimMult = [1, 2],
+            SelfAttentions = [false, true],
+            TemporalCompression = [false, true],
+            ResnetBlockDepths = [1, 2],
+            HeadWidth = 4,
+            Heads = 2,
+            ContextChannels = 12,
+        },
+        Vae = new AutoencoderOptions { BlockOutChannels = [8, 16], LayersPerBlock = 1, NormGroups = 4 },
+        Clip = new ClipVisionOptions { HiddenSize = 12, Layers = 2, Heads = 2, IntermediateSize = 24, ImageSize = 16, PatchSize = 8 },
+    };
+
+    /// <summary>A picture of soft colours that is not the model's size.</summary>
+    public static Rgb8Image Picture()
+    {
+        var image = new Rgb8Image(20, 30);
+        for (var i = 0; i < image.Data.Length; i++)
+        {
+            image.Data[i] = (byte)(128 + (100 * Math.Sin(i * 0.05)));
+        }
+
+        return image;
+    }
+}
