@@ -1,6 +1,7 @@
 // A part of a network: parameters and sub-modules under the names that PyTorch's state dictionary gives them.
 using FashionFlow.Gpu;
 using FashionFlow.Tensors;
+using FashionFlow.Tensors.Weights;
 
 namespace FashionFlow.Layers;
 
@@ -78,6 +79,13 @@ public abstract class Module : IDisposable
             parameters[i].Parameter.Assign(uploaded[i]);
         }
     }
+
+    /// <summary>Writes all parameters to a safetensors file, in PyTorch's names, shapes and order of elements.</summary>
+    public void Save(string path, IReadOnlyDictionary<string, string>? metadata = null)
+        => SafetensorsWriter.Write(
+            path,
+            Parameters.Select(p => new SafetensorsTensor(p.Name, p.Parameter.TorchShape, p.Parameter.ReadTorch())),
+            metadata);
 
     /// <summary>Frees the weights and whatever else the module holds in device memory.</summary>
     public void Dispose()

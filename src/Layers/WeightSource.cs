@@ -1,4 +1,5 @@
 // Where a model's weights come from: a safetensors file, or a seed.
+using FashionFlow.Gpu;
 using FashionFlow.Tensors;
 using FashionFlow.Tensors.Weights;
 
@@ -54,8 +55,12 @@ public sealed class SafetensorsWeights : WeightSource
 
         foreach (var (name, parameter) in parameters.Where(p => _stored.ContainsKey(p.Name)))
         {
-            var shape = _file.Tensors[_stored[name]].Shape;
-            if (!SameUpToOnes(shape, parameter.TorchShape))
+            var (_, type, shape, _, _) = _file.Tensors[_stored[name]];
+            if (type is not (DType.Float32 or DType.Float64 or DType.Float16 or DType.BFloat16))
+            {
+                problems.Add($"{name} holds {type}, not floating-point numbers");
+            }
+            else if (!SameUpToOnes(shape, parameter.TorchShape))
             {
                 problems.Add($"{name} has shape {shape}, the model needs {parameter.TorchShape}");
             }
