@@ -2,6 +2,7 @@
 // real device's limits and speaks the driver's errors.
 using System.Runtime.InteropServices;
 using FashionFlow.Gpu;
+using FashionFlow.VirtualGpu.Simd;
 
 namespace FashionFlow.VirtualGpu;
 
@@ -30,6 +31,9 @@ public sealed class VirtualDevice : GpuDevice
         Properties = Limits.ToProperties(capacity);
         Memory = new VirtualMemory(capacity, Options.PoisonReusedMemory);
         Workers = new WorkerPool(Options.WorkerThreads);
+        Library = new SimdLibrary(this);
+        Blas = new SimdBlas(Library);
+        Dnn = new SimdDnn(Library);
         _defaultStream = new VirtualStream(this);
     }
 
@@ -46,10 +50,10 @@ public sealed class VirtualDevice : GpuDevice
     public override GpuStream DefaultStream => _defaultStream;
 
     /// <inheritdoc/>
-    public override IBlas? Blas => null;
+    public override IBlas Blas { get; }
 
     /// <inheritdoc/>
-    public override IDnn? Dnn => null;
+    public override IDnn Dnn { get; }
 
     /// <inheritdoc/>
     public override MemoryInfo MemoryInfo => new(Memory.Capacity - Memory.Used, Memory.Capacity);
@@ -62,6 +66,8 @@ public sealed class VirtualDevice : GpuDevice
     internal VirtualMemory Memory { get; }
 
     internal WorkerPool Workers { get; }
+
+    internal SimdLibrary Library { get; }
 
     /// <summary>Held while device memory is read, written or freed: the device does one thing at a time.</summary>
     internal Lock ExecutionLock { get; } = new();
@@ -213,6 +219,7 @@ public sealed class VirtualDevice : GpuDevice
             {
                 _disposed = true;
                 Workers.Dispose();
+                Library.Dispose();
                 Memory.Dispose();
             }
         }

@@ -1,0 +1,212 @@
+// The innermost loop of products and convolutions: up to six rows times up to four vectors of columns, held in registers
+// while k runs. The rows are read where they lie, through pointers; the columns come from a packed panel.
+using System.Runtime.CompilerServices;
+
+namespace FashionFlow.VirtualGpu.Simd;
+
+/// <summary>A number known when code is compiled.</summary>
+internal interface ICount
+{
+    /// <summary>The number.</summary>
+    static abstract int Value { get; }
+}
+
+internal readonly struct One : ICount
+{
+    public static int Value => 1;
+}
+
+internal readonly struct Two : ICount
+{
+    public static int Value => 2;
+}
+
+internal readonly struct Three : ICount
+{
+    public static int Value => 3;
+}
+
+internal readonly struct Four : ICount
+{
+    public static int Value => 4;
+}
+
+internal readonly struct Five : ICount
+{
+    public static int Value => 5;
+}
+
+internal readonly struct Six : ICount
+{
+    public static int Value => 6;
+}
+
+/// <summary>The microkernels of one element type and vector width, by rows and vectors of columns.</summary>
+internal static unsafe class MicroKernels<TSimd, TVector, T>
+    where TSimd : struct, ISimd<TVector, T>
+    where T : unmanaged
+{
+    /// <summary>Rows of a full tile.</summary>
+    public const int Rows = 6;
+
+    // [rows - 1, columns - 1]
+    private static readonly delegate*<nint*, int*, int, T*, T*, long, bool, void>[] Table =
+    [
+        &Run<One, One>, &Run<One, Two>, &Run<One, Three>, &Run<One, Four>,
+        &Run<Two, One>, &Run<Two, Two>, &Run<Two, Three>, &Run<Two, Four>,
+        &Run<Three, One>, &Run<Three, Two>, &Run<Three, Three>, &Run<Three, Four>,
+        &Run<Four, One>, &Run<Four, Two>, &Run<Four, Three>, &Run<Four, Four>,
+        &Run<Five, One>, &Run<Five, Two>, &Run<Five, Three>, &Run<Five, Four>,
+        &Run<Six, One>, &Run<Six, Two>, &Run<Six, Three>, &Run<Six, Four>,
+    ];
+
+    /// <summary>
+    /// Computes a tile over one block of k: d = sum, or d += sum. A sum is one chain of fused multiply-adds in ascending k from 0.
+    /// </summary>
+    /// <param name="rows">Rows, 1 to 6.</param>
+    /// <param name="vectors">Vectors of columns, 1 to <see cref="ISimd{TVector, T}.PanelVectors"/>.</param>
+    /// <param name="pointers">For each piece of the block, <see cref="Rows"/> addresses, of which the first <paramref name="rows"/> are read.</param>
+    /// <param name="lengths">Elements of k in each piece.</param>
+    /// <param name="pieces">Pieces of the block.</param>
+    /// <param name="panel">The packed columns: for each k, <paramref name="vectors"/> vectors.</param>
+    /// <param name="d">Where the tile's first row goes.</param>
+    /// <param name="ldd">Elements from one of its rows to the next.</param>
+    /// <param name="accumulate">Whether to add to what d holds.</param>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Invoke(int rows, int vectors, nint* pointers, int* lengths, int pieces, T* panel, T* d, long ldd, bool accumulate)
+        => Table[((rows - 1) * 4) + vectors - 1](pointers, lengths, pieces, panel, d, ldd, accumulate);
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Run<TRows, TColumns>(nint* pointers, int* lengths, int pieces, T* panel, T* d, long ldd, bool accumulate)
+        where TRows : struct, ICount
+        where TColumns : struct, ICount
+    {
+        TVector c00 = TSimd.Zero, c01 = TSimd.Zero, c02 = TSimd.Zero, c03 = TSimd.Zero;
+        TVector c10 = TSimd.Zero, c11 = TSimd.Zero, c12 = TSimd.Zero, c13 = TSimd.Zero;
+        TVector c20 = TSimd.Zero, c21 = TSimd.Zero, c22 = TSimd.Zero, c23 = TSimd.Zero;
+        TVector c30 = TSimd.Zero, c31 = TSimd.Zero, c32 = TSimd.Zero, c33 = TSimd.Zero;
+        TVector c40 = TSimd.Zero, c41 = TSimd.Zero, c42 = TSimd.Zero, c43 = TSimd.Zero;
+        TVector c50 = TSimd.Zero, c51 = TSimd.Zero, c52 = TSimd.Zero, c53 = TSimd.Zero;
+        for (var piece = 0; piece < pieces; piece++)
+        {
+            T* a0 = (T*)pointers[0], a1 = (T*)pointers[1], a2 = (T*)pointers[2], a3 = (T*)pointers[3], a4 = (T*)pointers[4], a5 = (T*)pointers[5];
+            pointers += Rows;
+            long length = lengths[piece];
+            for (long k = 0; k < length; k++)
+            {
+                var b0 = TSimd.Load(panel);
+                var b1 = TColumns.Value > 1 ? TSimd.Load(panel + TSimd.Width) : b0;
+                var b2 = TColumns.Value > 2 ? TSimd.Load(panel + (2 * TSimd.Width)) : b0;
+                var b3 = TColumns.Value > 3 ? TSimd.Load(panel + (3 * TSimd.Width)) : b0;
+                panel += TColumns.Value * TSimd.Width;
+
+                var x0 = TSimd.Broadcast(a0[k]);
+                c00 = TSimd.MultiplyAdd(x0, b0, c00);
+                c01 = TColumns.Value > 1 ? TSimd.MultiplyAdd(x0, b1, c01) : c01;
+                c02 = TColumns.Value > 2 ? TSimd.MultiplyAdd(x0, b2, c02) : c02;
+                c03 = TColumns.Value > 3 ? TSimd.MultiplyAdd(x0, b3, c03) : c03;
+
+                if (TRows.Value > 1)
+                {
+                    var x1 = TSimd.Broadcast(a1[k]);
+                    c10 = TSimd.MultiplyAdd(x1, b0, c10);
+                    c11 = TColumns.Value > 1 ? TSimd.MultiplyAdd(x1, b1, c11) : c11;
+                    c12 = TColumns.Value > 2 ? TSimd.MultiplyAdd(x1, b2, c12) : c12;
+                    c13 = TColumns.Value > 3 ? TSimd.MultiplyAdd(x1, b3, c13) : c13;
+                }
+
+                if (TRows.Value > 2)
+                {
+                    var x2 = TSimd.Broadcast(a2[k]);
+                    c20 = TSimd.MultiplyAdd(x2, b0, c20);
+                    c21 = TColumns.Value > 1 ? TSimd.MultiplyAdd(x2, b1, c21) : c21;
+                    c22 = TColumns.Value > 2 ? TSimd.MultiplyAdd(x2, b2, c22) : c22;
+                    c23 = TColumns.Value > 3 ? TSimd.MultiplyAdd(x2, b3, c23) : c23;
+                }
+
+                if (TRows.Value > 3)
+                {
+                    var x3 = TSimd.Broadcast(a3[k]);
+                    c30 = TSimd.MultiplyAdd(x3, b0, c30);
+                    c31 = TColumns.Value > 1 ? TSimd.MultiplyAdd(x3, b1, c31) : c31;
+                    c32 = TColumns.Value > 2 ? TSimd.MultiplyAdd(x3, b2, c32) : c32;
+                    c33 = TColumns.Value > 3 ? TSimd.MultiplyAdd(x3, b3, c33) : c33;
+                }
+
+                if (TRows.Value > 4)
+                {
+                    var x4 = TSimd.Broadcast(a4[k]);
+                    c40 = TSimd.MultiplyAdd(x4, b0, c40);
+                    c41 = TColumns.Value > 1 ? TSimd.MultiplyAdd(x4, b1, c41) : c41;
+                    c42 = TColumns.Value > 2 ? TSimd.MultiplyAdd(x4, b2, c42) : c42;
+                    c43 = TColumns.Value > 3 ? TSimd.MultiplyAdd(x4, b3, c43) : c43;
+                }
+
+                if (TRows.Value > 5)
+                {
+                    var x5 = TSimd.Broadcast(a5[k]);
+                    c50 = TSimd.MultiplyAdd(x5, b0, c50);
+                    c51 = TColumns.Value > 1 ? TSimd.MultiplyAdd(x5, b1, c51) : c51;
+                    c52 = TColumns.Value > 2 ? TSimd.MultiplyAdd(x5, b2, c52) : c52;
+                    c53 = TColumns.Value > 3 ? TSimd.MultiplyAdd(x5, b3, c53) : c53;
+                }
+            }
+        }
+
+        Finish<TColumns>(d, c00, c01, c02, c03, accumulate);
+
+        if (TRows.Value > 1)
+        {
+            d += ldd;
+            Finish<TColumns>(d, c10, c11, c12, c13, accumulate);
+        }
+
+        if (TRows.Value > 2)
+        {
+            d += ldd;
+            Finish<TColumns>(d, c20, c21, c22, c23, accumulate);
+        }
+
+        if (TRows.Value > 3)
+        {
+            d += ldd;
+            Finish<TColumns>(d, c30, c31, c32, c33, accumulate);
+        }
+
+        if (TRows.Value > 4)
+        {
+            d += ldd;
+            Finish<TColumns>(d, c40, c41, c42, c43, accumulate);
+        }
+
+        if (TRows.Value > 5)
+        {
+            d += ldd;
+            Finish<TColumns>(d, c50, c51, c52, c53, accumulate);
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Finish<TColumns>(T* d, TVector c0, TVector c1, TVector c2, TVector c3, bool accumulate)
+        where TColumns : struct, ICount
+    {
+        Put(d, c0, accumulate);
+        if (TColumns.Value > 1)
+        {
+            Put(d + TSimd.Width, c1, accumulate);
+        }
+
+        if (TColumns.Value > 2)
+        {
+            Put(d + (2 * TSimd.Width), c2, accumulate);
+        }
+
+        if (TColumns.Value > 3)
+        {
+            Put(d + (3 * TSimd.Width), c3, accumulate);
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Put(T* d, TVector sum, bool accumulate) => TSimd.Store(accumulate ? TSimd.Add(TSimd.Load(d), sum) : sum, d);
+}

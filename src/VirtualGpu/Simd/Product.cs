@@ -1,0 +1,389 @@
+// One matrix product: cut into blocks that fit the caches, shared out over threads, finished with bias, residual and
+// activation while the results are still near.
+//
+// The order of every sum is fixed by K alone: k is cut into blocks of BlockK; within a block a sum is one chain of fused
+// multiply-adds from 0 in ascending k; the blocks' sums are added in ascending order. How rows and columns are cut, the vector
+// width and the threads do not enter, so neither do they change a bit.
+using System.Runtime.CompilerServices;
+using FashionFlow.Gpu;
+
+namespace FashionFlow.VirtualGpu.Simd;
+
+/// <summary>
+/// C = epilogue(alpha * op(A) op(B) + bias + beta * C + residual) for a batch, on vectors of one width and element type.
+/// </summary>
+internal sealed unsafe class Product<TSimd, TVector, T>
+    where TSimd : struct, ISimd<TVector, T>
+    where T : unmanaged
+{
+    /// <summary>Elements of k whose products form one chain.</summary>
+    public const int BlockK = 256;
+
+    private const int TileRows = MicroKernels<TSimd, TVector, T>.Rows;
+    private const int MostRows = 96;
+    private const int PanelBytes = 512 * 1024;
+    private const long SharedBytes = 16 << 20;
+
+    // Below this many operations, waking other threads costs more than they help.
+    private const double SmallWork = 1e6;
+
+    [ThreadStatic]
+    private static ScratchBuffer? _scratch;
+
+    private readonly ScratchBuffer _shared;
+    private int _rowsPerTask;
+    private int _columnsPerTask;
+    private int _rowTasks;
+    private int _groupColumn;
+    private int _groupColumns;
+    private int _columnTasks;
+    private int _item;
+    private T* _packed;
+
+    /// <summary>A product whose shared scratch memory is <paramref name="shared"/>.</summary>
+    public Product(ScratchBuffer shared) => _shared = shared;
+
+    /// <summary>Rows of C.</summary>
+    public required int M { get; init; }
+
+    /// <summary>Columns of C.</summary>
+    public required int N { get; init; }
+
+    /// <summary>Length of the sums.</summary>
+    public required int K { get; init; }
+
+    /// <summary>The rows of op(A) of the batch's first product.</summary>
+    public required RowSource<T> Rows { get; init; }
+
+    /// <summary>Stored B of the first product.</summary>
+    public required T* B { get; init; }
+
+    /// <summary>Elements from one stored row of B to the next.</summary>
+    public required long StrideB { get; init; }
+
+    /// <summary>Whether B is stored as [N, K].</summary>
+    public required bool TransposeB { get; init; }
+
+    /// <summary>C of the first product.</summary>
+    public required T* C { get; init; }
+
+    /// <summary>Elements from one row of C to the next.</summary>
+    public required long StrideC { get; init; }
+
+    /// <summary>Products in the batch.</summary>
+    public int Batch { get; init; } = 1;
+
+    /// <summary>Elements from one A of the batch to the next.</summary>
+    public long BatchStrideA { get; init; }
+
+    /// <summary>Elements from one B of the batch to the next.</summary>
+    public long BatchStrideB { get; init; }
+
+    /// <summary>Elements from one C of the batch to the next.</summary>
+    public long BatchStrideC { get; init; }
+
+    /// <summary>Factor of the product.</summary>
+    public double Alpha { get; init; } = 1;
+
+    /// <summary>Factor of what C held; 0 does not read it.</summary>
+    public double Beta { get; init; }
+
+    /// <summary>N values added to every row, or null.</summary>
+    public T* Bias { get; init; }
+
+    /// <summary>Values of C's layout to add, or null.</summary>
+    public T* Residual { get; init; }
+
+    /// <summary>Applied last.</summary>
+    public Epilogue Epilogue { get; init; }
+
+    private static int PanelWidth => TSimd.PanelVectors * TSimd.Width;
+
+    // Columns whose packed block of B stays in the second-level cache.
+    private static int MostColumns => PanelBytes / (BlockK * sizeof(T));
+
+    // Raw sums go straight into C unless C's old contents are still needed or a last vector would reach beyond a row.
+    private bool SumsInC => Beta == 0 && N % TSimd.Width == 0 && Residual != C;
+
+    /// <summary>Computes the product.</summary>
+    public void Execute(WorkerPool workers)
+    {
+        if (M == 0 || N == 0)
+        {
+            return;
+        }
+
+        var itemWork = 2.0 * M * N * Math.Max(K, 1);
+        if (Batch > 1 && (itemWork < 20 * SmallWork || Batch >= 4 * workers.Threads))
+        {
+            // Many products: each is one thread's.
+            _rowsPerTask = MostRows;
+            _columnsPerTask = Math.Min(Pad(N), MostColumns);
+            var tasks = itemWork * Batch < SmallWork ? 1 : Math.Min(Batch, 8 * workers.Threads);
+            workers.Run(tasks, task =>
+            {
+                var end = (int)((task + 1L) * Batch / tasks);
+                for (var item = (int)((long)task * Batch / tasks); item < end; item++)
+                {
+                    RunAlone(item);
+                }
+            });
+            return;
+        }
+
+        for (_item = 0; _item < Batch; _item++)
+        {
+            RunTogether(workers, itemWork);
+        }
+    }
+
+    private static int Pad(int columns) => (columns + TSimd.Width - 1) / TSimd.Width * TSimd.Width;
+
+    private static int DivideUp(int a, int b) => (a + b - 1) / b;
+
+    // One product on this thread: packs a block of B, then uses it for all rows.
+    private void RunAlone(int item)
+    {
+        for (var column = 0; column < N; column += _columnsPerTask)
+        {
+            Compute(item, 0, M, column, Math.Min(_columnsPerTask, N - column), null);
+        }
+    }
+
+    // One product on all threads.
+    private void RunTogether(WorkerPool workers, double work)
+    {
+        var threads = work < SmallWork ? 1 : workers.Threads;
+        if (threads == 1 || M <= MostRows / 2 || (M <= MostRows && N >= 2 * threads * PanelWidth))
+        {
+            // Few rows: threads share the columns, and each packs its own part of B.
+            _columnsPerTask = threads == 1
+                ? Math.Min(Pad(N), MostColumns)
+                : Math.Clamp(DivideUp(DivideUp(N, 2 * threads), PanelWidth) * PanelWidth, PanelWidth, MostColumns);
+            var tasks = DivideUp(N, _columnsPerTask);
+            void Columns(int task) => Compute(_item, 0, M, task * _columnsPerTask, Math.Min(_columnsPerTask, N - (task * _columnsPerTask)), null);
+            if (threads == 1)
+            {
+                for (var task = 0; task < tasks; task++)
+                {
+                    Columns(task);
+                }
+            }
+            else
+            {
+                workers.Run(tasks, Columns);
+            }
+
+            return;
+        }
+
+        // Many rows: B is packed once, together, and then read by all. A wide B is taken in groups of columns.
+        _columnsPerTask = Math.Min(Pad(N), MostColumns);
+        var groupColumns = (int)Math.Min(N, Math.Max(1, SharedBytes / ((long)_columnsPerTask * Math.Max(K, 1) * sizeof(T))) * _columnsPerTask);
+        _rowsPerTask = Math.Clamp(DivideUp(DivideUp(M, 4 * threads), TileRows) * TileRows, 2 * TileRows, MostRows);
+        _rowTasks = DivideUp(M, _rowsPerTask);
+        _packed = (T*)_shared.Reserve((long)Pad(groupColumns) * Math.Max(K, 1) * sizeof(T));
+        for (_groupColumn = 0; _groupColumn < N; _groupColumn += groupColumns)
+        {
+            _groupColumns = Math.Min(groupColumns, N - _groupColumn);
+            _columnTasks = DivideUp(_groupColumns, _columnsPerTask);
+            workers.Run(_columnTasks * DivideUp(K, BlockK), PackTask);
+            workers.Run(_columnTasks * _rowTasks, ComputeTask);
+        }
+    }
+
+    // Within the shared buffer: the group's parts of columns after each other, within a part k-block after k-block.
+    private void PackTask(int task)
+    {
+        var part = task % _columnTasks;
+        var k0 = task / _columnTasks * BlockK;
+        var column = part * _columnsPerTask;
+        var columns = Math.Min(_columnsPerTask, _groupColumns - column);
+        var kc = Math.Min(BlockK, K - k0);
+        var destination = _packed + ((long)column * K) + ((long)Pad(columns) * k0);
+        Packing.Panels(
+            B + (_item * BatchStrideB), StrideB, TransposeB, k0, kc, _groupColumn + column, columns, PanelWidth, TSimd.Width, destination);
+    }
+
+    private void ComputeTask(int task)
+    {
+        var part = task / _rowTasks;
+        var row = task % _rowTasks * _rowsPerTask;
+        var column = part * _columnsPerTask;
+        var columns = Math.Min(_columnsPerTask, _groupColumns - column);
+        Compute(_item, row, Math.Min(_rowsPerTask, M - row), _groupColumn + column, columns, _packed + ((long)column * K));
+    }
+
+    // C[row .. row + rows, column .. column + columns] of one product. `packed` holds B's panels over all of k; null packs here.
+    private void Compute(int item, int row, int rows, int column, int columns, T* packed)
+    {
+        var source = Rows;
+        source.Source += item * BatchStrideA;
+        var b = B + (item * BatchStrideB);
+        var c = C + (item * BatchStrideC) + ((long)row * StrideC) + column;
+        var padded = Pad(columns);
+        var rowsAtOnce = Math.Min(rows, MostRows);
+        var paddedRows = DivideUp(rowsAtOnce, TileRows) * TileRows;
+        var kcMost = Math.Min(BlockK, Math.Max(K, 1));
+        var sumsInC = SumsInC;
+
+        // Without shared panels all of k is packed here if it is used again for further rows, else one block at a time.
+        var packedK = packed == null ? rows > MostRows ? Math.Max(K, 1) : kcMost : 0;
+        var pieces = source.MaxPieces(kcMost);
+        var pointerBytes = (long)paddedRows * pieces * sizeof(nint);
+        var lengthBytes = ((pieces * sizeof(int)) + 63) / 64 * 64;
+        var rowBytes = ((source.ScratchElements(rowsAtOnce, kcMost) * sizeof(T)) + 63) / 64 * 64;
+        var panelBytes = (long)packedK * padded * sizeof(T);
+        var sumBytes = sumsInC ? 0 : (long)paddedRows * padded * sizeof(T);
+        var scratch = (byte*)(_scratch ??= new ScratchBuffer()).Reserve(pointerBytes + lengthBytes + rowBytes + panelBytes + sumBytes + 64);
+        var panels = (T*)scratch;
+        var sums = (T*)(scratch + panelBytes);
+        var rowScratch = (T*)(scratch + panelBytes + sumBytes);
+        var lengths = (int*)(scratch + panelBytes + sumBytes + rowBytes);
+        var pointers = (nint*)(scratch + panelBytes + sumBytes + rowBytes + lengthBytes);
+
+        if (packed == null && packedK == K)
+        {
+            for (var k0 = 0; k0 < K; k0 += BlockK)
+            {
+                Packing.Panels(
+                    b, StrideB, TransposeB, k0, Math.Min(BlockK, K - k0), column, columns, PanelWidth, TSimd.Width, panels + ((long)padded * k0));
+            }
+
+            packed = panels;
+        }
+
+        for (var r0 = 0; r0 < rows; r0 += MostRows)
+        {
+            var count = Math.Min(MostRows, rows - r0);
+            var d = sumsInC ? c + (r0 * StrideC) : sums;
+            var ldd = sumsInC ? StrideC : padded;
+            if (K == 0)
+            {
+                for (var r = 0; r < count; r++)
+                {
+                    new Span<T>(d + (r * ldd), padded).Clear();
+                    Finish(item, row + r0 + r, column, columns, d + (r * ldd), c + ((r0 + r) * StrideC));
+                }
+            }
+
+            for (var k0 = 0; k0 < K; k0 += BlockK)
+            {
+                var kc = Math.Min(BlockK, K - k0);
+                T* block;
+                if (packed != null)
+                {
+                    block = packed + ((long)padded * k0);
+                }
+                else
+                {
+                    block = panels;
+                    Packing.Panels(b, StrideB, TransposeB, k0, kc, column, columns, PanelWidth, TSimd.Width, block);
+                }
+
+                var found = source.Prepare(row + r0, count, k0, kc, TileRows, pointers, lengths, rowScratch);
+                var last = k0 + kc == K;
+                for (var tile = 0; tile < count; tile += TileRows)
+                {
+                    var tileRows = Math.Min(TileRows, count - tile);
+                    var tilePointers = pointers + ((long)tile * found);
+                    for (var panel = 0; panel < padded; panel += PanelWidth)
+                    {
+                        MicroKernels<TSimd, TVector, T>.Invoke(
+                            tileRows,
+                            Math.Min(TSimd.PanelVectors, (padded - panel) / TSimd.Width),
+                            tilePointers,
+                            lengths,
+                            found,
+                            block + ((long)panel * kc),
+                            d + (tile * ldd) + panel,
+                            ldd,
+                            k0 > 0);
+                    }
+
+                    for (var r = tile; last && r < tile + tileRows; r++)
+                    {
+                        Finish(item, row + r0 + r, column, columns, d + (r * ldd), c + ((r0 + r) * StrideC));
+                    }
+                }
+            }
+        }
+    }
+
+    // From raw sums to one row of C.
+    private void Finish(int item, long row, int column, int columns, T* sums, T* c)
+    {
+        if (sums == c && Alpha == 1 && Bias == null && Residual == null && Epilogue == Epilogue.None)
+        {
+            return;
+        }
+
+        var bias = Bias == null ? null : Bias + column;
+        var residual = Residual == null ? null : Residual + (item * BatchStrideC) + (row * StrideC) + column;
+        FinishRow(Alpha, Beta, Epilogue, columns, sums, bias, residual, c);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void FinishRow(double alphaFactor, double betaFactor, Epilogue epilogue, int columns, T* sums, T* bias, T* residual, T* c)
+    {
+        var alpha = TSimd.Constant(alphaFactor);
+        var beta = TSimd.Constant(betaFactor);
+        var edge = stackalloc T[3 * 16];
+        for (var j = 0; j < columns; j += TSimd.Width)
+        {
+            var value = TSimd.Multiply(TSimd.Load(sums + j), alpha);
+            var rest = columns - j;
+            var whole = rest >= TSimd.Width;
+            T* biasAt = bias + j, residualAt = residual + j, cAt = c + j;
+            if (!whole)
+            {
+                // The last vector of the row reaches beyond it: its operands are brought to a place where that does no harm.
+                var bytes = (uint)(rest * sizeof(T));
+                if (bias != null)
+                {
+                    Unsafe.CopyBlockUnaligned(edge, biasAt, bytes);
+                    biasAt = edge;
+                }
+
+                if (residual != null)
+                {
+                    Unsafe.CopyBlockUnaligned(edge + 16, residualAt, bytes);
+                    residualAt = edge + 16;
+                }
+
+                if (betaFactor != 0)
+                {
+                    Unsafe.CopyBlockUnaligned(edge + 32, cAt, bytes);
+                }
+
+                cAt = edge + 32;
+            }
+
+            if (bias != null)
+            {
+                value = TSimd.Add(value, TSimd.Load(biasAt));
+            }
+
+            if (betaFactor != 0)
+            {
+                value = TSimd.MultiplyAdd(beta, TSimd.Load(cAt), value);
+            }
+
+            if (residual != null)
+            {
+                value = TSimd.Add(value, TSimd.Load(residualAt));
+            }
+
+            if (epilogue != Epilogue.None)
+            {
+                value = VectorMath.Activate<TSimd, TVector, T>(epilogue, value);
+            }
+
+            TSimd.Store(value, cAt);
+            if (!whole)
+            {
+                Unsafe.CopyBlockUnaligned(c + j, edge + 32, (uint)(rest * sizeof(T)));
+            }
+        }
+    }
+}
