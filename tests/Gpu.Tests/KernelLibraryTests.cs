@@ -165,6 +165,17 @@ public sealed class KernelLibraryTests
     }
 
     [Test]
+    public void What_must_be_compiled_is_what_differs_from_the_shipped_ptx()
+    {
+        var shipped = Ship(Sources());
+        Assert.That(shipped.MustBeCompiled(Sources()), Is.Empty);
+        var changed = Texts();
+        changed["include/scale.cuh"] += "// changed\n";
+        Assert.That(shipped.MustBeCompiled(KernelSourceSet.FromTexts(changed)), Is.EqualTo(["scale.cu"]));
+        Assert.That(ShippedKernels.None.MustBeCompiled(Sources()), Is.EqualTo(["scale.cu"]));
+    }
+
+    [Test]
     public void An_unknown_file_is_named()
     {
         using var device = new VirtualDevice();

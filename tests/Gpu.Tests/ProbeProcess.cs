@@ -54,6 +54,8 @@ internal static class ProbeProcess
                 return 0;
             case ["write-cache", var directory, var key, var count]:
                 return KernelCacheTests.WriteAndRead(new KernelCache(directory), key, int.Parse(count));
+            case ["cuda-device", var probe]:
+                return CudaDeviceTests.Run(probe);
             case ["shipped", var file]:
                 return KernelLibraryTests.PrintOrigin(file);
             default:

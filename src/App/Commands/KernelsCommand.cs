@@ -15,7 +15,21 @@ internal static class KernelsCommand
         build.SetAction(_ => Build(screen));
         var command = new Command("kernels", "Work on the kernels of a source tree.") { Hidden = true };
         command.Subcommands.Add(build);
+        var check = new Command("check", "Name the kernels that differ from the shipped PTX, and so must be compiled where they run.");
+        check.SetAction(_ => Check(screen));
+        command.Subcommands.Add(check);
         return command;
+    }
+
+    private static int Check(Screen screen)
+    {
+        var files = ShippedKernels.Embedded.MustBeCompiled(KernelSourceSet.Embedded);
+        foreach (var file in files)
+        {
+            screen.WriteLine($"kernels/{file}");
+        }
+
+        return files.Count == 0 ? ExitCode.Success : ExitCode.Negative;
     }
 
     private static int Build(Screen screen)

@@ -46,16 +46,14 @@ public sealed class ShippedKernels
         return File.Exists(path) ? File.OpenRead(path) : null;
     });
 
+    /// <summary>The kernel files of a set that must be compiled where they run, since no PTX is carried that was made from them.</summary>
+    public IReadOnlyList<string> MustBeCompiled(KernelSourceSet sources) =>
+        [.. sources.Files.Where(f => sources.Get(f) is var source && source.Targets.Any(t => Find(source, $"compute_{t}") is null))];
+
     /// <summary>The PTX of a source, if what is carried was made from exactly this source; else null.</summary>
     public byte[]? TryGet(KernelSource source, string architecture)
     {
-        var found = Entries.FirstOrDefault(e => e.File == source.File.Name && e.Architecture == architecture);
-        if (found.Blob is null || found.Hash != source.Hash(architecture, CompilerVersion))
-        {
-            return null;
-        }
-
-        using var blob = _open(found.Blob);
+        using var blob = Find(source, architecture) is { } name ? _open(name) : null;
         if (blob is null)
         {
             return null;
@@ -122,6 +120,12 @@ public sealed class ShippedKernels
 
         WriteAtomically(Path.Combine(directory, ManifestName), WriteManifest(version, entries));
         return changes;
+    }
+
+    private string? Find(KernelSource source, string architecture)
+    {
+        var found = Entries.FirstOrDefault(e => e.File == source.File.Name && e.Architecture == architecture);
+        return found.Blob is not null && found.Hash == source.Hash(architecture, CompilerVersion) ? found.Blob : null;
     }
 
     private static byte[] Compress(byte[] ptx)

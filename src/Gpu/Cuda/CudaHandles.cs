@@ -7,9 +7,13 @@ namespace FashionFlow.Gpu.Cuda;
 /// <summary>The primary context of a device, which the process shares with CUDA's libraries.</summary>
 internal sealed unsafe class CudaContextHandle : SafeHandle
 {
+    // Which context the thread made current: a number, since a reference would keep a forgotten context alive.
     [ThreadStatic]
-    private static CudaContextHandle? t_current;
+    private static long t_current;
 
+    private static long s_count;
+
+    private readonly long _number = Interlocked.Increment(ref s_count);
     private readonly int _device;
 
     public CudaContextHandle(int device)
@@ -26,30 +30,30 @@ internal sealed unsafe class CudaContextHandle : SafeHandle
     /// <summary>Makes this context the calling thread's current one.</summary>
     public void MakeCurrent()
     {
-        if (!ReferenceEquals(t_current, this))
+        if (t_current != _number)
         {
             ObjectDisposedException.ThrowIf(IsClosed, typeof(CudaDevice));
             CudaDriver.Check(CudaNative.cuCtxSetCurrent(handle), "making the context current");
-            t_current = this;
+            t_current = _number;
         }
     }
 
     /// <summary>The same for a finalizer, which cannot throw.</summary>
     public bool TryMakeCurrent()
     {
-        if (!ReferenceEquals(t_current, this))
+        if (t_current != _number)
         {
-            t_current = CudaNative.cuCtxSetCurrent(handle) == CudaResult.CUDA_SUCCESS ? this : null;
+            t_current = CudaNative.cuCtxSetCurrent(handle) == CudaResult.CUDA_SUCCESS ? _number : 0;
         }
 
-        return t_current is not null;
+        return t_current == _number;
     }
 
     protected override bool ReleaseHandle()
     {
-        if (ReferenceEquals(t_current, this))
+        if (t_current == _number)
         {
-            t_current = null;
+            t_current = 0;
         }
 
         return CudaNative.cuDevicePrimaryCtxRelease_v2(_device) == CudaResult.CUDA_SUCCESS;
