@@ -238,18 +238,24 @@ struct Accumulator
     {
         const unsigned row = threadIdx.x / S::COL_THREADS * S::V, col = threadIdx.x % S::COL_THREADS * S::V;
 #pragma unroll
-        for (int k = 0; k < S::DEPTH; ++k)
+        for (int k0 = 0; k0 < S::DEPTH; k0 += 2)
         {
-            T left[S::THREAD_ROWS / S::V][S::V], right[S::THREAD_COLS / S::V][S::V];
+            // Two steps of k at a time, and each sum takes both before the next: that halves how often a sum is fetched and put
+            // back where registers are memory (on the virtual device), and costs a GPU nothing.
+            T left[2][S::THREAD_ROWS / S::V][S::V], right[2][S::THREAD_COLS / S::V][S::V];
 #pragma unroll
-            for (int g = 0; g < S::THREAD_ROWS / S::V; ++g)
+            for (int k = 0; k < 2; ++k)
             {
-                Vector<T>::load(left[g], &a[k][g * S::ROW_THREADS * S::V + row]);
-            }
 #pragma unroll
-            for (int g = 0; g < S::THREAD_COLS / S::V; ++g)
-            {
-                Vector<T>::load(right[g], &b[k][g * S::COL_THREADS * S::V + col]);
+                for (int g = 0; g < S::THREAD_ROWS / S::V; ++g)
+                {
+                    Vector<T>::load(left[k][g], &a[k0 + k][g * S::ROW_THREADS * S::V + row]);
+                }
+#pragma unroll
+                for (int g = 0; g < S::THREAD_COLS / S::V; ++g)
+                {
+                    Vector<T>::load(right[k][g], &b[k0 + k][g * S::COL_THREADS * S::V + col]);
+                }
             }
 #pragma unroll
             for (int i = 0; i < S::THREAD_ROWS; ++i)
@@ -257,7 +263,11 @@ struct Accumulator
 #pragma unroll
                 for (int j = 0; j < S::THREAD_COLS; ++j)
                 {
-                    sum[i][j] = fused_multiply_add(left[i / S::V][i % S::V], right[j / S::V][j % S::V], sum[i][j]);
+#pragma unroll
+                    for (int k = 0; k < 2; ++k)
+                    {
+                        sum[i][j] = fused_multiply_add(left[k][i / S::V][i % S::V], right[k][j / S::V][j % S::V], sum[i][j]);
+                    }
                 }
             }
         }
