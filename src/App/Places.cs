@@ -14,7 +14,7 @@ internal static class Places
             .Where(folder => folder is not null)
             .Select(folder => Path.Combine(folder!, "models", "demo"))
             .FirstOrDefault(Directory.Exists)
-        ?? throw new UserError(ExitCode.Input, "The demo model (models/demo) is not beside the program.", "Name a model's folder: --model DIR");
+        ?? throw new UserError(ExitCode.Input, "the demo model (models/demo) is not beside the program", "name a model's folder: --model DIR");
 
     /// <summary>The source tree around the current directory, else the one that the program was built in.</summary>
     public static string? WorkingTree() => Upwards(Environment.CurrentDirectory).FirstOrDefault(IsSourceTree) ?? SourceTree;

@@ -31,13 +31,13 @@ internal static class BuiltProgram
 
     private static readonly string Assembly = Path.Combine(AppContext.BaseDirectory, "FashionFlow.App.dll");
 
-    public static ProgramResult Run(params string[] arguments) => Run(folder: null, environment: null, arguments);
+    public static ProgramResult Run(params string[] arguments) => RunIn(folder: null, environment: null, arguments);
 
     /// <summary>Runs to the end.</summary>
     /// <param name="folder">The working directory.</param>
     /// <param name="environment">Variables to change.</param>
     /// <param name="arguments">The command line.</param>
-    public static ProgramResult Run(string? folder, Dictionary<string, string>? environment, params string[] arguments)
+    public static ProgramResult RunIn(string? folder, Dictionary<string, string>? environment, params string[] arguments)
     {
         using var process = Start(folder, environment, arguments);
         return Wait(process);

@@ -4,6 +4,10 @@ namespace FashionFlow.App.Tests;
 [Parallelizable(ParallelScope.All)]
 public sealed class CommandLineTests
 {
+    [TestCase("generate")]
+    [TestCase("demo")]
+    [TestCase("compare")]
+    [TestCase("doctor")]
     [TestCase("version")]
     [TestCase("kernels")]
     [TestCase("kernels build")]
@@ -25,7 +29,7 @@ public sealed class CommandLineTests
         using (Assert.EnterMultipleScope())
         {
             Assert.That(result.ExitCode, Is.Zero);
-            Assert.That(result.Output, Does.Contain("version").And.Contain("Exit codes:").And.Not.Contain("source tree"));
+            Assert.That(result.Output, Does.Match("generate .*\n +demo .*\n +compare .*\n +doctor .*\n +version ").And.Contain("Exit codes:").And.Not.Contain("source tree"));
         }
     }
 
@@ -52,8 +56,10 @@ public sealed class CommandLineTests
         }
     }
 
-    [TestCase("versoin", "'versoin' is not a command of fashionflow.", "Did you mean version?")]
-    [TestCase("version --colour", "'--colour' is not an option of fashionflow version.", "See: fashionflow version --help")]
+    [TestCase("genrate a.jpg", "'genrate' is not a command of fashionflow", "did you mean generate?")]
+    [TestCase("generate a.jpg -o b.mp4 --step 3", "'--step' is not an option of fashionflow generate", "did you mean --steps?")]
+    [TestCase("versoin", "'versoin' is not a command of fashionflow", "did you mean version?")]
+    [TestCase("version --colour", "'--colour' is not an option of fashionflow version", "see: fashionflow version --help")]
     public void What_is_not_understood_is_named(string line, string message, string advice)
     {
         var result = BuiltProgram.Run(line.Split(' '));

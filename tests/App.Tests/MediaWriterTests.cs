@@ -77,7 +77,7 @@ public sealed class MediaWriterTests
         using (var writer = new Mp4Writer(folder["a.mp4"], 25, null, CancellationToken.None))
         {
             var error = Assert.Throws<UserError>(() => writer.Write(new Rgb8Image(33, 40)));
-            Assert.That(error!.Message, Is.EqualTo("An mp4 needs an even width and height, not 33 x 40."));
+            Assert.That(error!.Message, Is.EqualTo("an mp4 needs an even width and height, not 33 x 40"));
         }
 
         Assert.That(folder.Names, Is.Empty);
@@ -91,10 +91,10 @@ public sealed class MediaWriterTests
         {
             Assert.That(
                 Assert.Throws<UserError>(() => new PendingFile(folder["none/a.mp4"]))!.Message,
-                Is.EqualTo($"The folder of {folder["none/a.mp4"]} does not exist."));
+                Is.EqualTo($"the folder of {folder["none/a.mp4"]} does not exist"));
             Assert.That(
                 Assert.Throws<UserError>(() => new PendingFile(folder.Path))!.Message,
-                Is.EqualTo($"{folder.Path} is a folder; the output must be a file."));
+                Is.EqualTo($"{folder.Path} is a folder; the output must be a file"));
         }
     }
 

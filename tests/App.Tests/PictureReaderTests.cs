@@ -118,13 +118,13 @@ public sealed class PictureReaderTests
         File.WriteAllBytes(folder["noise.png"], [1, 2, 3, 4, 5, 6, 7, 8]);
         File.WriteAllBytes(folder["clip.mp4"], [0, 0, 0, 24, .. "ftypisom"u8, 0, 0, 0, 0]);
         File.WriteAllBytes(folder["half.jpg"], File.ReadAllBytes(TestPictures.Write(folder["whole.jpg"], 200, 200))[..3000]);
-        Refused(folder["notes.jpg"], "is not a picture but a text file.");
-        Refused(folder["empty.png"], "is empty.");
-        Refused(folder["noise.png"], "is not a picture that can be read here.");
-        Refused(folder["clip.mp4"], "is not a picture but a video.");
+        Refused(folder["notes.jpg"], "is not a picture but a text file");
+        Refused(folder["empty.png"], "is empty");
+        Refused(folder["noise.png"], "is not a picture that can be read here");
+        Refused(folder["clip.mp4"], "is not a picture but a video");
         Refused(folder["half.jpg"], "is cut short");
-        Refused(folder["missing.jpg"], "does not exist.");
-        Refused(folder.Path, "is a folder, not a picture.");
+        Refused(folder["missing.jpg"], "does not exist");
+        Refused(folder.Path, "is a folder, not a picture");
     }
 
     [Test]

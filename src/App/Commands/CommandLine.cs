@@ -3,7 +3,10 @@ using System.CommandLine;
 using System.CommandLine.Help;
 using System.CommandLine.Invocation;
 using FashionFlow.App.Terminal;
+using FashionFlow.Diffusion;
 using FashionFlow.Gpu;
+using FashionFlow.Layers;
+using FashionFlow.Tensors.Weights;
 
 namespace FashionFlow.App.Commands;
 
@@ -47,7 +50,7 @@ internal static class CommandLine
         }
         catch (OperationCanceledException) when (interruption.Token.IsCancellationRequested)
         {
-            screen.WriteError("Stopped; no file was written.", advice: null);
+            screen.WriteError("stopped; no file was written", advice: null);
             return interruption.ExitCode;
         }
         catch (Exception e)
@@ -65,6 +68,10 @@ internal static class CommandLine
         var help = new HelpOption("--help", "-h", "-?") { Recursive = true };
         help.Action = new HelpWithExamples((HelpAction)help.Action!, screen);
         root.Options.Add(help);
+        root.Subcommands.Add(GenerateCommand.Create(screen, interruption.Token));
+        root.Subcommands.Add(DemoCommand.Create(screen, interruption.Token));
+        root.Subcommands.Add(CompareCommand.Create(screen, interruption.Token));
+        root.Subcommands.Add(DoctorCommand.Create(screen));
         root.Subcommands.Add(VersionCommand.Create(screen));
         root.Subcommands.Add(KernelsCommand.Create(screen));
         root.SetAction(parsed =>
@@ -84,33 +91,52 @@ internal static class CommandLine
             path.Insert(0, result.Command.Name);
         }
 
-        var advice = $"See: {string.Join(' ', path)} --help";
-        var message = parsed.Errors[0].Message;
+        var advice = $"see: {string.Join(' ', path)} --help";
+        var message = Decapitalise(parsed.Errors[0].Message);
         if (parsed.UnmatchedTokens.Count > 0)
         {
             var word = parsed.UnmatchedTokens[0];
             var isOption = word.StartsWith('-');
-            message = $"'{word}' is not {(isOption ? "an option" : path.Count == 1 ? "a command" : "an argument")} of {string.Join(' ', path)}.";
+            message = $"'{word}' is not {(isOption ? "an option" : path.Count == 1 ? "a command" : "an argument")} of {string.Join(' ', path)}";
             var command = parsed.CommandResult.Command;
             var known = isOption ? command.Options.Where(o => !o.Hidden).Select(o => o.Name) : command.Subcommands.Where(c => !c.Hidden).Select(c => c.Name);
             if (Spelling.Nearest(word, known) is { } nearest)
             {
-                advice = $"Did you mean {nearest}? {advice}";
+                advice = $"did you mean {nearest}? {advice}";
             }
+        }
+
+        else if (Missing(parsed) is { } argument)
+        {
+            message = $"{argument} is missing";
         }
 
         screen.WriteError(message, advice);
         return ExitCode.Usage;
     }
 
+    // What a command is about comes before its options.
+    private static string? Missing(ParseResult parsed) => parsed.CommandResult.Command.Arguments
+        .Where(a => a.Arity.MinimumNumberOfValues > 0 && (parsed.GetResult(a)?.Tokens.Count ?? 0) == 0)
+        .Select(a => a.Name)
+        .FirstOrDefault();
+
     private static int Report(Exception e, Screen screen)
     {
         var (code, message, advice) = e switch
         {
             UserError user => (user.ExitCode, user.Message, user.Advice),
-            GpuException gpu => (ExitCode.Device, gpu.Message, "See what there is: fashionflow doctor"),
-            _ => (ExitCode.Internal, $"An error of the program itself: {e.GetType().Name}: {e.Message}", "FASHIONFLOW_DEBUG=1 shows where; please report it."),
+            GpuException gpu => (ExitCode.Device, gpu.Message, "see what there is: fashionflow doctor"),
+            ModelException or WeightLoadException or SafetensorsException => (ExitCode.Input, e.Message, null),
+            _ => (ExitCode.Internal, $"an error of the program itself: {e.GetType().Name}: {e.Message}", "FASHIONFLOW_DEBUG=1 shows where; please report it"),
         };
+
+        // Lower layers put their advice on a line of its own.
+        if (advice is null && message.IndexOf('\n', StringComparison.Ordinal) is > 0 and var end)
+        {
+            (message, advice) = (message[..end], message[end..]);
+        }
+
         screen.WriteError(message, advice);
         if (Environment.GetEnvironmentVariable("FASHIONFLOW_DEBUG") == "1")
         {
@@ -119,6 +145,10 @@ internal static class CommandLine
 
         return code;
     }
+
+    // System.CommandLine's sentences in the style of ours.
+    private static string Decapitalise(string text) =>
+        text.Length > 1 && char.IsUpper(text[0]) && char.IsLower(text[1]) ? char.ToLowerInvariant(text[0]) + text[1..].TrimEnd('.') : text;
 
     private sealed class RunAction(Func<int> run) : SynchronousCommandLineAction
     {

@@ -12,7 +12,7 @@ internal static class CommonOptions
     {
         var option = new Option<string>("--device", "-d")
         {
-            Description = "Where to compute: auto takes a GPU when there is one, else the virtual GPU; or cuda, cuda:N, virtual, virtual:sm_80.",
+            Description = "Where to compute: auto (a GPU if there is one, else the virtual one), cuda[:N] or virtual[:sm_NN].",
             DefaultValueFactory = _ => "auto",
             HelpName = "DEVICE",
         };
@@ -20,7 +20,7 @@ internal static class CommonOptions
         {
             if (result.Tokens is [var token] && !IsDevice(token.Value))
             {
-                result.AddError($"--device must be auto, cuda, cuda:N, virtual or virtual:sm_NN, not '{token.Value}'.");
+                result.AddError($"--device must be auto, cuda, cuda:N, virtual or virtual:sm_NN, not '{token.Value}'");
             }
         });
         option.CompletionSources.Add("auto", "cuda", "virtual");
@@ -30,7 +30,7 @@ internal static class CommonOptions
     /// <summary><c>--seed</c>.</summary>
     public static Option<ulong> Seed() => new("--seed")
     {
-        Description = "Seed of all random numbers. The same seed on the same kind of device gives the same frames.",
+        Description = "Seed of all noise: the same seed on the same kind of device gives the same frames.",
         DefaultValueFactory = _ => 0,
         HelpName = "S",
         CustomParser = result =>
@@ -40,7 +40,7 @@ internal static class CommonOptions
                 return value;
             }
 
-            result.AddError($"--seed must be a whole number from 0 to {ulong.MaxValue}, not '{result.Tokens[0].Value}'.");
+            result.AddError($"--seed must be a whole number from 0 to {ulong.MaxValue}, not '{result.Tokens[0].Value}'");
             return 0;
         },
     };
@@ -57,7 +57,7 @@ internal static class CommonOptions
                 return value;
             }
 
-            result.AddError($"{name} must be a whole number from {least} to {most}, not '{result.Tokens[0].Value}'.");
+            result.AddError($"{name} must be a whole number from {least} to {most}, not '{result.Tokens[0].Value}'");
             return null;
         },
     };
@@ -74,7 +74,7 @@ internal static class CommonOptions
                 return value;
             }
 
-            result.AddError(string.Create(CultureInfo.InvariantCulture, $"{name} must be a number above 0 and at most {most}, not '{result.Tokens[0].Value}'."));
+            result.AddError(string.Create(CultureInfo.InvariantCulture, $"{name} must be a number above 0 and at most {most}, not '{result.Tokens[0].Value}'"));
             return null;
         },
     };
@@ -87,7 +87,7 @@ internal static class CommonOptions
         {
             if (result.Tokens is [var token] && !words.Contains(token.Value, StringComparer.Ordinal))
             {
-                result.AddError($"{name} must be {string.Join(" or ", words)}, not '{token.Value}'.");
+                result.AddError($"{name} must be {string.Join(" or ", words)}, not '{token.Value}'");
             }
         });
         option.CompletionSources.Add(words);

@@ -34,10 +34,10 @@ internal static class KernelsCommand
 
     private static int Build(Screen screen)
     {
-        var tree = Places.WorkingTree() ?? throw new UserError(ExitCode.Input, "There is no source tree here.", "Change into a clone of the repository.");
+        var tree = Places.WorkingTree() ?? throw new UserError(ExitCode.Input, "there is no source tree here", "change into a clone of the repository");
         if (!Nvrtc.IsAvailable)
         {
-            throw new UserError(ExitCode.Device, $"NVRTC, which compiles kernels, is missing: {Nvrtc.MissingReason}.", $"Install it: {Nvrtc.InstallHint}");
+            throw new UserError(ExitCode.Device, $"NVRTC, which compiles kernels, is missing: {Nvrtc.MissingReason}", $"install it: {Nvrtc.InstallHint}");
         }
 
         try
@@ -49,7 +49,7 @@ internal static class KernelsCommand
         catch (KernelCompilationException e)
         {
             screen.Note(e.Log);
-            throw new UserError(ExitCode.Input, $"{e.File} does not compile.", cause: e);
+            throw new UserError(ExitCode.Input, $"{e.File} does not compile", cause: e);
         }
     }
 }

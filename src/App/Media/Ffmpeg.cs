@@ -8,7 +8,7 @@ namespace FashionFlow.App.Media;
 internal static class Ffmpeg
 {
     /// <summary>What to type where it is missing.</summary>
-    public const string InstallAdvice = "Install it: sudo apt-get install -y ffmpeg";
+    public const string InstallAdvice = "install it: sudo apt-get install -y ffmpeg";
 
     /// <summary>The first executable <c>ffmpeg</c> on PATH, or null.</summary>
     public static string? Find() => (Environment.GetEnvironmentVariable("PATH") ?? string.Empty)
@@ -19,25 +19,31 @@ internal static class Ffmpeg
     /// <summary>The ffmpeg on PATH.</summary>
     /// <exception cref="UserError">There is none.</exception>
     public static string Require() =>
-        Find() ?? throw new UserError(ExitCode.Output, "ffmpeg was not found; it writes the video.", InstallAdvice);
+        Find() ?? throw new UserError(ExitCode.Output, "ffmpeg was not found; it writes the video", InstallAdvice);
 
     /// <summary>The version that <paramref name="path"/> reports, or null when it does not run.</summary>
-    public static string? Version(string path)
+    // "ffmpeg version 5.1.9-0+deb12u1 Copyright (c) ..."
+    public static string? Version(string path) =>
+        Ask(path, "-version")?.Split('\n')[0].Split(' ') is ["ffmpeg", "version", var version, ..] ? version : null;
+
+    /// <summary>Whether <paramref name="path"/> was built with an encoder.</summary>
+    public static bool HasEncoder(string path, string encoder) =>
+        Ask(path, "-encoders")?.Contains($" {encoder} ", StringComparison.Ordinal) ?? false;
+
+    private static string? Ask(string path, string question)
     {
         try
         {
-            using var process = Process.Start(new ProcessStartInfo(path, ["-hide_banner", "-version"])
+            using var process = Process.Start(new ProcessStartInfo(path, ["-hide_banner", question])
             {
                 UseShellExecute = false,
                 RedirectStandardOutput = true,
                 RedirectStandardError = true,
             })!;
             _ = process.StandardError.ReadToEndAsync();
-            var line = process.StandardOutput.ReadLine();
-            _ = process.StandardOutput.ReadToEnd();
+            var answer = process.StandardOutput.ReadToEnd();
             process.WaitForExit();
-            // "ffmpeg version 5.1.9-0+deb12u1 Copyright (c) ..."
-            return process.ExitCode == 0 && line?.Split(' ') is ["ffmpeg", "version", var version, ..] ? version : null;
+            return process.ExitCode == 0 ? answer : null;
         }
         catch (Exception e) when (e is Win32Exception or IOException)
         {

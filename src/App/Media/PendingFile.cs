@@ -47,13 +47,13 @@ internal sealed class PendingFile : IDisposable
     {
         if (Directory.Exists(target))
         {
-            throw new UserError(ExitCode.Output, $"{target} is a folder; the output must be a file.");
+            throw new UserError(ExitCode.Output, $"{target} is a folder; the output must be a file");
         }
 
         var folder = System.IO.Path.GetDirectoryName(System.IO.Path.GetFullPath(target))!;
         if (!Directory.Exists(folder))
         {
-            throw new UserError(ExitCode.Output, $"The folder of {target} does not exist.", $"Make it first: mkdir -p '{folder}'");
+            throw new UserError(ExitCode.Output, $"the folder of {target} does not exist", $"make it first: mkdir -p '{folder}'");
         }
     }
 
@@ -109,5 +109,5 @@ internal sealed class PendingFile : IDisposable
 
     private UserError Failure(Exception e) => new(ExitCode.Output, $"{_target} cannot be written: {Reason(e)}", cause: e);
 
-    private static string Reason(Exception e) => e is UnauthorizedAccessException ? "permission denied in its folder." : e.Message;
+    private static string Reason(Exception e) => e is UnauthorizedAccessException ? "permission denied in its folder" : e.Message;
 }

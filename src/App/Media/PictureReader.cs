@@ -10,7 +10,7 @@ internal static class PictureReader
     /// <summary>Most pixels that are read: a 16,384 x 16,384 picture. A small file can claim any size.</summary>
     public const long MaxPixels = 1L << 28;
 
-    private const string Advice = "Give a JPEG, PNG, WebP, BMP or GIF file.";
+    private const string Advice = "give a JPEG, PNG, WebP, BMP or GIF file";
 
     /// <summary>
     /// Reads a picture. EXIF orientation is applied, transparency is laid over white, grey and CMYK become RGB; embedded colour
@@ -23,13 +23,13 @@ internal static class PictureReader
         using var codec = SKCodec.Create(data);
         if (codec is null)
         {
-            throw new UserError(ExitCode.Input, $"{path} is not a picture{Guess(data.AsSpan())}.", Advice);
+            throw new UserError(ExitCode.Input, $"{path} is not a picture{Guess(data.AsSpan())}", Advice);
         }
 
         var info = codec.Info;
         if (info.Width <= 0 || info.Height <= 0 || (long)info.Width * info.Height > MaxPixels)
         {
-            throw new UserError(ExitCode.Input, $"{path} is too large: {info.Width} x {info.Height} pixels, at most {MaxPixels:N0} in all.");
+            throw new UserError(ExitCode.Input, $"{path} is too large: {info.Width} x {info.Height} pixels, at most {MaxPixels:N0} in all");
         }
 
         using var bitmap = new SKBitmap(new SKImageInfo(info.Width, info.Height, SKColorType.Rgba8888, SKAlphaType.Unpremul));
@@ -38,9 +38,9 @@ internal static class PictureReader
             case SKCodecResult.Success:
                 break;
             case SKCodecResult.IncompleteInput:
-                throw new UserError(ExitCode.Input, $"{path} is cut short: the picture's last rows are missing.", "Fetch or copy the file again.");
+                throw new UserError(ExitCode.Input, $"{path} is cut short: the picture's last rows are missing", "fetch or copy the file again");
             case var result:
-                throw new UserError(ExitCode.Input, $"{path} is damaged ({codec.EncodedFormat}, {result}).", "Fetch or copy the file again.");
+                throw new UserError(ExitCode.Input, $"{path} is damaged ({codec.EncodedFormat}, {result})", "fetch or copy the file again");
         }
 
         return Orient(OverWhite(bitmap), codec.EncodedOrigin);
@@ -50,21 +50,21 @@ internal static class PictureReader
     {
         if (Directory.Exists(path))
         {
-            throw new UserError(ExitCode.Input, $"{path} is a folder, not a picture.", Advice);
+            throw new UserError(ExitCode.Input, $"{path} is a folder, not a picture", Advice);
         }
 
         try
         {
             var bytes = File.ReadAllBytes(path);
-            return bytes.Length > 0 ? bytes : throw new UserError(ExitCode.Input, $"{path} is empty.", Advice);
+            return bytes.Length > 0 ? bytes : throw new UserError(ExitCode.Input, $"{path} is empty", Advice);
         }
         catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
         {
-            throw new UserError(ExitCode.Input, $"{path} does not exist.", cause: e);
+            throw new UserError(ExitCode.Input, $"{path} does not exist", cause: e);
         }
         catch (UnauthorizedAccessException e)
         {
-            throw new UserError(ExitCode.Input, $"{path} cannot be read: permission denied.", cause: e);
+            throw new UserError(ExitCode.Input, $"{path} cannot be read: permission denied", cause: e);
         }
         catch (IOException e)
         {

@@ -126,7 +126,7 @@ internal sealed class Mp4Writer : IVideoWriter
         if (frame.Width % 2 != 0 || frame.Height % 2 != 0)
         {
             // yuv420p has one colour sample for 2 x 2 pixels. The models' pictures are multiples of 8.
-            throw new UserError(ExitCode.Output, $"An mp4 needs an even width and height, not {frame.Width} x {frame.Height}.");
+            throw new UserError(ExitCode.Output, $"an mp4 needs an even width and height, not {frame.Width} x {frame.Height}");
         }
 
         List<string> arguments =
@@ -156,7 +156,7 @@ internal sealed class Mp4Writer : IVideoWriter
         }
         catch (Win32Exception e)
         {
-            throw new UserError(ExitCode.Output, $"{_ffmpeg} cannot be run: {e.Message}.", Ffmpeg.InstallAdvice, e);
+            throw new UserError(ExitCode.Output, $"{_ffmpeg} cannot be run: {e.Message}", Ffmpeg.InstallAdvice, e);
         }
 
         _errors = _encoder.StandardError.ReadToEndAsync(CancellationToken.None);

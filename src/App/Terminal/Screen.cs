@@ -7,7 +7,7 @@ namespace FashionFlow.App.Terminal;
 internal sealed class Screen
 {
     // Tables in a pipe are for grep: no line of theirs is folded.
-    private const int PipeWidth = 4096;
+    private const int PipeWidth = 1024;
 
     /// <summary>Opens the process's streams.</summary>
     public Screen()
@@ -39,6 +39,25 @@ internal sealed class Screen
         }
 
         return table;
+    }
+
+    /// <summary>Writes a table to standard output; in a pipe without the blanks that fill its last column.</summary>
+    public void Write(Table table)
+    {
+        if (Output.Profile.Out.IsTerminal)
+        {
+            Output.Write(table);
+            return;
+        }
+
+        using var text = new StringWriter();
+        var console = AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(text), Ansi = AnsiSupport.No, ColorSystem = ColorSystemSupport.NoColors });
+        console.Profile.Width = PipeWidth;
+        console.Write(table);
+        foreach (var line in text.ToString().TrimEnd().Split('\n'))
+        {
+            WriteLine(line.TrimEnd());
+        }
     }
 
     /// <summary>A line of result. The text is taken as it is, without markup.</summary>

@@ -101,6 +101,28 @@ public sealed record ModelConfiguration
         return configuration;
     }
 
+    /// <summary>Checks options against the model, before any weights are read.</summary>
+    /// <returns>The options with the model's choices filled in.</returns>
+    /// <exception cref="ModelException">They do not fit.</exception>
+    public GenerationOptions Resolve(GenerationOptions options)
+    {
+        var steps = options.Steps ?? Steps
+            ?? (options.Sampler == SamplerKind.Ddpm ? GenerationOptions.DefaultDdpmSteps : GenerationOptions.DefaultDdimSteps);
+        steps = options.Steps is null ? Math.Min(steps, Schedule.Timesteps) : steps;
+        var frames = options.Frames ?? Frames;
+        if (steps < 1 || steps > Schedule.Timesteps)
+        {
+            throw new ModelException($"{steps} steps are not possible; this model's schedule has 1 to {Schedule.Timesteps}");
+        }
+
+        if (Unet.DescribeFrameProblem(frames) is { } problem)
+        {
+            throw new ModelException(problem);
+        }
+
+        return options with { Steps = steps, Frames = frames };
+    }
+
     /// <summary>The U-Net's options for one weights file, as <c>compare</c> needs them.</summary>
     public static UnetOptions UnetOf(string weights, SafetensorsFile file) => UnetOptions.Read(SectionOf(weights, file, "unet"));
 

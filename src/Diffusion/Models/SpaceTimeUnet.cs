@@ -99,10 +99,7 @@ public sealed class SpaceTimeUnet : Module
 
     /// <summary>Checks the number of frames.</summary>
     /// <returns>Null if it fits, else one line that says what would.</returns>
-    public string? DescribeFrameProblem(int frames)
-        => frames > 0 && frames % Options.FrameMultiple == 0
-            ? null
-            : $"{frames} frames do not fit this model: it halves the frames {Options.TemporalCompression.Count(c => c)} times, so their number must be a multiple of {Options.FrameMultiple}";
+    public string? DescribeFrameProblem(int frames) => Options.DescribeFrameProblem(frames);
 
     /// <summary>Frees an activation once its successor is there.</summary>
     internal static Tensor Next(Tensor old, Tensor next)

@@ -43,6 +43,12 @@ public sealed record UnetOptions
     /// <summary>What the number of frames must be a multiple of when time is enabled.</summary>
     public int FrameMultiple => 1 << TemporalCompression.Count(c => c);
 
+    /// <summary>What is wrong with this number of frames, as a sentence; null if nothing is.</summary>
+    public string? DescribeFrameProblem(int frames)
+        => frames > 0 && frames % FrameMultiple == 0
+            ? null
+            : $"{frames} frames do not fit this model: it halves the frames {TemporalCompression.Count(c => c)} times, so their number must be a multiple of {FrameMultiple}";
+
     internal static UnetOptions Read(JsonOptions json)
     {
         var full = new UnetOptions();

@@ -48,24 +48,7 @@ public sealed class FashionFlowPipeline : IDisposable
     /// <summary>Checks options against the model, before any work is done.</summary>
     /// <returns>The options with the model's choices filled in.</returns>
     /// <exception cref="ModelException">They do not fit.</exception>
-    public GenerationOptions Resolve(GenerationOptions options)
-    {
-        var steps = options.Steps ?? Configuration.Steps
-            ?? (options.Sampler == SamplerKind.Ddpm ? GenerationOptions.DefaultDdpmSteps : GenerationOptions.DefaultDdimSteps);
-        steps = options.Steps is null ? Math.Min(steps, Configuration.Schedule.Timesteps) : steps;
-        var frames = options.Frames ?? Configuration.Frames;
-        if (steps < 1 || steps > Configuration.Schedule.Timesteps)
-        {
-            throw new ModelException($"{steps} steps are not possible; this model's schedule has 1 to {Configuration.Schedule.Timesteps}");
-        }
-
-        if (_unet.DescribeFrameProblem(frames) is { } problem)
-        {
-            throw new ModelException(problem);
-        }
-
-        return options with { Steps = steps, Frames = frames };
-    }
+    public GenerationOptions Resolve(GenerationOptions options) => Configuration.Resolve(options);
 
     /// <summary>What a video made with these options should say about itself.</summary>
     public IReadOnlyDictionary<string, string> Describe(GenerationOptions options)

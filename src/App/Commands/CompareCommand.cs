@@ -1,0 +1,102 @@
+// compare: holds a model to stored results of another implementation, module by module. How a conversion is proven.
+using System.CommandLine;
+using System.Globalization;
+using FashionFlow.App.Terminal;
+using FashionFlow.Diffusion;
+using FashionFlow.Tensors;
+using FashionFlow.VirtualGpu;
+using Spectre.Console;
+
+namespace FashionFlow.App.Commands;
+
+/// <summary>Prints the largest error of every module, the first divergence marked.</summary>
+internal static class CompareCommand
+{
+    /// <summary>The command.</summary>
+    public static Command Create(Screen screen, CancellationToken cancellation)
+    {
+        var model = new Argument<string>("MODEL") { Description = "unet, vae, clip or adapter." };
+        model.Validators.Add(result =>
+        {
+            if (result.Tokens is [var token] && Parse(token.Value) is null)
+            {
+                result.AddError($"the model must be unet, vae, clip or adapter, not '{token.Value}'");
+            }
+        });
+        model.CompletionSources.Add("unet", "vae", "clip", "adapter");
+        var weights = new Option<string>("--weights", "-w") { Description = "The model's safetensors file.", HelpName = "W", Required = true };
+        var reference = new Option<string>("--reference", "-r") { Description = "Stored inputs, activations and outputs (safetensors).", HelpName = "IO", Required = true };
+        var caseName = new Option<string?>("--case") { Description = "One case of the reference. Default: all.", HelpName = "A" };
+        var tolerance = CommonOptions.Positive(
+            "--tolerance", "T", "Largest error of an output, relative to the largest stored value; activations may have twice that. Default: 1e-5.", 1);
+        var device = CommonOptions.Device();
+        var command = new WithExamples(
+            "compare",
+            "Run a model on stored inputs and compare every module with stored results.",
+            "compare unet --weights unet.safetensors --reference unet_io.safetensors --case A",
+            "compare clip -w clip.safetensors -r clip_io.safetensors --tolerance 1e-4")
+        {
+            model, weights, reference, caseName, tolerance, device,
+        };
+        command.SetAction(parsed =>
+        {
+            var (weightsPath, referencePath) = (parsed.GetRequiredValue(weights), parsed.GetRequiredValue(reference));
+            foreach (var path in new[] { weightsPath, referencePath })
+            {
+                if (!File.Exists(path))
+                {
+                    throw new UserError(ExitCode.Input, $"{path} does not exist");
+                }
+            }
+
+            using var context = new DeviceContext(DeviceSelector.Open(parsed.GetRequiredValue(device)));
+            var limit = parsed.GetValue(tolerance) ?? ModelComparison.DefaultTolerance;
+            var results = ModelComparison.Run(
+                context, Parse(parsed.GetRequiredValue(model))!.Value, weightsPath, referencePath, parsed.GetValue(caseName), limit);
+            cancellation.ThrowIfCancellationRequested();
+            foreach (var result in results)
+            {
+                Print(screen, result);
+            }
+
+            return results.All(r => r.Passed) ? ExitCode.Success : ExitCode.Negative;
+        });
+        return command;
+    }
+
+    private static void Print(Screen screen, ComparisonResult result)
+    {
+        var table = screen.Table("tensor", "error", "limit", string.Empty);
+        table.Columns[1].RightAligned();
+        table.Columns[2].RightAligned();
+        foreach (var row in result.Rows)
+        {
+            var (mark, color) = row switch
+            {
+                { IsFirstDivergence: true } => ("<-- first divergence", Color.Red),
+                { Passed: false } => ("beyond its limit", Color.Red),
+                { IsOutput: true } => ("output", Color.Green),
+                _ => (string.Empty, Color.Default),
+            };
+            table.AddRow(new Text(row.Name), new Text(Number(row.Error)), new Text(Number(row.Limit)), new Text(mark, new Style(color)));
+        }
+
+        screen.Write(table);
+        var name = result.Case.Length == 0 ? string.Empty : $"case {result.Case}: ";
+        var failed = result.Rows.Count(r => !r.Passed);
+        screen.WriteLine(failed == 0
+            ? $"{name}all {result.Rows.Count} tensors agree; largest error of an output {Number(result.OutputError)}"
+            : $"{name}{failed} of {result.Rows.Count} tensors differ, the first is {result.Rows.First(r => r.IsFirstDivergence).Name}");
+    }
+
+    private static string Number(double value) => double.IsPositiveInfinity(value) ? "not comparable" : value.ToString("0.0e+00", CultureInfo.InvariantCulture);
+
+    private static ComparedModel? Parse(string name) => name switch
+    {
+        "unet" => ComparedModel.Unet,
+        "vae" => ComparedModel.Vae,
+        "clip" => ComparedModel.Clip,
+        "adapter" => ComparedModel.Adapter,
+        _ => null,
+    };
+}

@@ -1,0 +1,171 @@
+// doctor: what the program needs, what of it is there, and what to do about the rest.
+using System.CommandLine;
+using System.Globalization;
+using System.Runtime.InteropServices;
+using FashionFlow.App.Media;
+using FashionFlow.App.Terminal;
+using FashionFlow.Diffusion;
+using FashionFlow.Gpu;
+using FashionFlow.Gpu.Cuda;
+using FashionFlow.Tensors;
+using FashionFlow.VirtualGpu;
+using Spectre.Console;
+
+namespace FashionFlow.App.Commands;
+
+/// <summary>Looks at devices, compiler, libraries and tools.</summary>
+internal static class DoctorCommand
+{
+    private enum State
+    {
+        Ok,
+        Absent,
+        Broken,
+    }
+
+    /// <summary>The command.</summary>
+    public static Command Create(Screen screen)
+    {
+        var command = new WithExamples("doctor", "Say what is there, what is not, and what to do about it.", "doctor");
+        command.SetAction(_ => Run(screen));
+        return command;
+    }
+
+    private static int Run(Screen screen)
+    {
+        List<Finding> findings = [.. Devices(), Kernels(), Compiler(), .. Libraries(), Encoder(), Model()];
+        var table = screen.Table(string.Empty, "part", "found");
+        foreach (var finding in findings)
+        {
+            var (word, color) = finding.State switch
+            {
+                State.Ok => ("ok", Color.Green),
+                State.Absent => ("-", Color.Default),
+                _ => ("NO", Color.Red),
+            };
+            table.AddRow(new Text(word, new Style(color)), new Text(finding.Part), new Text(finding.Found));
+        }
+
+        screen.Write(table);
+        foreach (var finding in findings.Where(f => f.Advice is not null))
+        {
+            screen.WriteLine($"{finding.Part}: {finding.Advice}");
+        }
+
+        var broken = findings.Count(f => f.State == State.Broken);
+        screen.WriteLine(broken == 0 ? "Ready." : $"{broken} of {findings.Count} parts are missing that the program needs.");
+        return broken == 0 ? ExitCode.Success : ExitCode.Negative;
+    }
+
+    private static IEnumerable<Finding> Devices()
+    {
+        var driver = CudaDriver.TryInitialize();
+        yield return new Finding(
+            driver.State == CudaDriverState.Ready ? State.Ok : State.Absent,
+            "NVIDIA driver",
+            driver.Message,
+            driver.Advice.Length > 0 ? driver.Advice : null);
+        for (var i = 0; i < driver.DeviceCount; i++)
+        {
+            yield return Device($"cuda:{i}");
+        }
+
+        yield return Device("virtual");
+    }
+
+    // A device counts as there when a kernel has run on it.
+    private static Finding Device(string name)
+    {
+        try
+        {
+            using var context = new DeviceContext(DeviceSelector.Open(name));
+            var properties = context.Device.Properties;
+            using (TensorScope.Begin())
+            {
+                var values = Ops.Randn(context, [1024], seed: 1, "doctor").ToArray<float>();
+                if (!values.All(float.IsFinite) || values.All(v => v == 0))
+                {
+                    return new Finding(State.Broken, name, $"{properties.Name}: a kernel gives wrong results", "please report it");
+                }
+            }
+
+            var memory = string.Create(CultureInfo.InvariantCulture, $"{properties.TotalMemory / (double)(1L << 30):0.0} GiB");
+            return new Finding(State.Ok, name, $"{VideoJob.DeviceName(properties)}, {memory}; a kernel ran on it", Advice: null);
+        }
+        catch (Exception e) when (e is GpuException or InvalidOperationException or KernelCompilationException)
+        {
+            return new Finding(State.Broken, name, e.Message.Split('\n')[0], "see the parts below");
+        }
+    }
+
+    private static Finding Kernels()
+    {
+        var shipped = ShippedKernels.Embedded;
+        var files = KernelSourceSet.Embedded.Files;
+        var changed = files.Where(f => !shipped.Entries.Any(e => e.File == f && shipped.TryGet(KernelSourceSet.Embedded.Get(f), e.Architecture) is not null)).ToList();
+        return changed.Count == 0
+            ? new Finding(State.Ok, "kernels", $"{files.Count} files, all shipped as PTX (compiled by NVRTC {shipped.CompilerVersion})", Advice: null)
+            : new Finding(
+                Nvrtc.IsAvailable ? State.Ok : State.Broken,
+                "kernels",
+                $"{changed.Count} of {files.Count} files have no shipped PTX of their text ({string.Join(", ", changed)}); NVRTC compiles them",
+                "after changing a kernel: fashionflow kernels build");
+    }
+
+    private static Finding Compiler() => Nvrtc.IsAvailable
+        ? new Finding(State.Ok, "NVRTC", $"{Nvrtc.Version} ({Nvrtc.LibraryName})", Advice: null)
+        : new Finding(State.Absent, "NVRTC", $"{Nvrtc.MissingReason}; needed only to change kernels", $"to change kernels: {Nvrtc.InstallHint}");
+
+    private static IEnumerable<Finding> Libraries()
+    {
+        yield return Library("cuBLAS", "libcublas.so.13", "libcublas.so.12", "libcublas.so.11");
+        yield return Library("cuDNN", "libcudnn.so.9", "libcudnn.so.8");
+    }
+
+    private static Finding Library(string part, params string[] names)
+    {
+        var found = names.FirstOrDefault(name =>
+        {
+            if (!NativeLibrary.TryLoad(name, out var handle))
+            {
+                return false;
+            }
+
+            NativeLibrary.Free(handle);
+            return true;
+        });
+        return found is null
+            ? new Finding(State.Absent, part, "not installed; the program's own kernels do its work", Advice: null)
+            : new Finding(State.Ok, part, $"{found} is installed; this version does its work with own kernels", Advice: null);
+    }
+
+    private static Finding Encoder()
+    {
+        if (Ffmpeg.Find() is not { } path)
+        {
+            return new Finding(State.Broken, "ffmpeg", "not on PATH; generate and demo need it", Ffmpeg.InstallAdvice);
+        }
+
+        return Ffmpeg.Version(path) is not { } version
+            ? new Finding(State.Broken, "ffmpeg", $"{path} does not run", Ffmpeg.InstallAdvice)
+            : Ffmpeg.HasEncoder(path, "libx264")
+                ? new Finding(State.Ok, "ffmpeg", $"{version} ({path}), with libx264", Advice: null)
+                : new Finding(State.Broken, "ffmpeg", $"{version} ({path}) has no H.264 encoder libx264", "install a full build of ffmpeg");
+    }
+
+    private static Finding Model()
+    {
+        try
+        {
+            var configuration = ModelConfiguration.ForDirectory(Places.DemoModel());
+            var kind = configuration.IsTrained ? "trained" : "untrained";
+            return new Finding(State.Ok, "demo model", $"{Places.DemoModel()}, {configuration.PictureWidth} x {configuration.PictureHeight}, {kind}", Advice: null);
+        }
+        catch (Exception e) when (e is UserError or ModelException)
+        {
+            return new Finding(State.Broken, "demo model", e.Message, "get the program's folder models/demo again");
+        }
+    }
+
+    private sealed record Finding(State State, string Part, string Found, string? Advice);
+}

@@ -1,0 +1,183 @@
+// generate and demo as a user runs them: the file is what it says it is, seeds repeat, and every bad input leaves nothing.
+using System.Diagnostics;
+using System.Runtime.Versioning;
+using System.Text.Json;
+
+namespace FashionFlow.App.Tests;
+
+[Parallelizable(ParallelScope.All)]
+[FixtureLifeCycle(LifeCycle.InstancePerTestCase)]
+public sealed class GenerateTests : IDisposable
+{
+    private readonly TemporaryFolder _folder = new();
+
+    public void Dispose() => _folder.Dispose();
+
+    [Test]
+    public void A_picture_becomes_a_video_and_the_same_seed_the_same_file()
+    {
+        TestPictures.Write(_folder["dress.jpg"], 90, 120);
+        var first = Generate("a.mp4", "--seed", "7");
+        var second = Generate("b.mp4", "--seed", "7");
+        var other = Generate("c.mp4", "--seed", "8");
+        using (Assert.EnterMultipleScope())
+        {
+            Assert.That(first.ExitCode, Is.Zero, first.Error);
+            Assert.That(second.ExitCode, Is.Zero, second.Error);
+            Assert.That(other.ExitCode, Is.Zero, other.Error);
+        }
+
+        var (width, height) = DemoModelSize();
+        Assert.That(first.Output, Does.StartWith($"a.mp4: 4 frames of {width} x {height} at 8 fps, made in "));
+        Assert.That(_folder.Names, Is.EqualTo(new[] { "a.mp4", "b.mp4", "c.mp4", "dress.jpg" }));
+        Assert.That(
+            MediaWriterTests.Probe(_folder["a.mp4"], "stream=codec_name,width,height,pix_fmt,r_frame_rate,nb_read_frames"),
+            Is.EqualTo($"h264,{width},{height},yuv420p,8/1,4"));
+        Assert.That(MediaWriterTests.Decode(_folder["a.mp4"]), Is.EqualTo(MediaWriterTests.Decode(_folder["b.mp4"])));
+        Assert.That(MediaWriterTests.Decode(_folder["a.mp4"]), Is.Not.EqualTo(MediaWriterTests.Decode(_folder["c.mp4"])));
+        var recipe = MediaWriterTests.Probe(_folder["a.mp4"], "format_tags=comment");
+        Assert.That(recipe, Does.Contain("\"seed\"\":\"\"7\"\"").And.Contain("\"compat\"\":\"\"fixed\"\"").And.Contain("\"device\"\":\"\"virtual\"\""));
+    }
+
+    // What must be refused before any work is done: exit code and message.
+    [TestCase("generate missing.jpg -o out.mp4", 3, "missing.jpg does not exist")]
+    [TestCase("generate text.jpg -o out.mp4", 3, "text.jpg is not a picture but a text file")]
+    [TestCase("generate empty.png -o out.mp4", 3, "empty.png is empty")]
+    [TestCase("generate half.jpg -o out.mp4", 3, "half.jpg is cut short")]
+    [TestCase("generate . -o out.mp4", 3, ". is a folder, not a picture")]
+    [TestCase("generate dress.jpg -o none/out.mp4", 5, "the folder of none/out.mp4 does not exist")]
+    [TestCase("generate dress.jpg -o out.avi", 2, "--output must end in .mp4, not 'out.avi'")]
+    [TestCase("generate dress.jpg", 2, "'--output' is required")]
+    [TestCase("generate", 2, "PICTURE is missing")]
+    [TestCase("generate dress.jpg other.jpg -o out.mp4", 2, "'other.jpg' is not an argument of fashionflow generate")]
+    [TestCase("generate dress.jpg -o out.mp4 --frames 3", 2, "3 frames do not fit this model")]
+    [TestCase("generate dress.jpg -o out.mp4 --frames 0", 2, "--frames must be a whole number from 1 to 100000, not '0'")]
+    [TestCase("generate dress.jpg -o out.mp4 --steps 1001", 2, "1001 steps are not possible")]
+    [TestCase("generate dress.jpg -o out.mp4 --steps many", 2, "--steps must be a whole number from 1 to 1000000, not 'many'")]
+    [TestCase("generate dress.jpg -o out.mp4 --steps", 2, "'--steps'")]
+    [TestCase("generate dress.jpg -o out.mp4 --sampler euler", 2, "--sampler must be ddpm or ddim, not 'euler'")]
+    [TestCase("generate dress.jpg -o out.mp4 --compat mine", 2, "--compat must be fashionflow or fixed, not 'mine'")]
+    [TestCase("generate dress.jpg -o out.mp4 --seed -1", 2, "--seed must be a whole number from 0 to 18446744073709551615, not '-1'")]
+    [TestCase("generate dress.jpg -o out.mp4 --fps 0", 2, "--fps must be a number above 0 and at most 1000, not '0'")]
+    [TestCase("generate dress.jpg -o out.mp4 --device tpu", 2, "--device must be auto, cuda, cuda:N, virtual or virtual:sm_NN, not 'tpu'")]
+    [TestCase("generate dress.jpg -o out.mp4 --device virtual:sm_12", 4, "sm_12")]
+    [TestCase("generate dress.jpg -o out.mp4 --device cuda:99", 4, "CUDA_ERROR_")]
+    [TestCase("generate dress.jpg -o out.mp4 --model none", 3, "none")]
+    [TestCase("generate dress.jpg -o out.mp4 --model damaged", 3, "unet.safetensors")]
+    [TestCase("generate dress.jpg -o out.mp4 --model nothing", 3, "unet.safetensors is missing")]
+    [TestCase("generate dress.jpg -o out.mp4 --model broken-config", 3, "config.json: not valid JSON at line 1")]
+    [TestCase("generate dress.jpg -o out.mp4 --sede 1", 2, "'--sede' is not an option of fashionflow generate")]
+    public void Bad_input_is_one_clear_line(string line, int exitCode, string message)
+    {
+        Prepare();
+        var before = _folder.Names;
+        BuiltProgram.RunIn(_folder.Path, null, line.Split(' ')).MustFail(exitCode, message);
+        Assert.That(_folder.Names, Is.EqualTo(before));
+    }
+
+    [TestCase("generate dress.jpg -o out.mp4")]
+    [TestCase("demo -o new")]
+    public void Without_ffmpeg_the_advice_is_how_to_install_it(string line)
+    {
+        Prepare();
+        var before = _folder.Names;
+        var result = BuiltProgram.RunIn(_folder.Path, new() { ["PATH"] = _folder.Path }, line.Split(' '));
+        result.MustFail(5, "ffmpeg was not found");
+        using (Assert.EnterMultipleScope())
+        {
+            Assert.That(result.ErrorLines[1], Is.EqualTo("install it: sudo apt-get install -y ffmpeg"));
+            Assert.That(_folder.Names, Is.EqualTo(before));
+        }
+    }
+
+    [Test]
+    [UnsupportedOSPlatform("windows")]
+    public void What_ffmpeg_says_when_it_fails_is_shown()
+    {
+        Prepare();
+        Directory.CreateDirectory(_folder["bin"]);
+        File.WriteAllText(_folder["bin/ffmpeg"], "#!/bin/sh\necho 'Unknown encoder libx264' >&2\nexit 1\n");
+        File.SetUnixFileMode(_folder["bin/ffmpeg"], UnixFileMode.UserRead | UnixFileMode.UserExecute | UnixFileMode.UserWrite);
+        var before = _folder.Names;
+        var result = BuiltProgram.RunIn(
+            _folder.Path, new() { ["PATH"] = $"{_folder["bin"]}:/usr/bin:/bin" },
+            "generate", "dress.jpg", "-o", "out.mp4", "--frames", "2", "--steps", "1", "--sampler", "ddim", "--device", "virtual");
+        using (Assert.EnterMultipleScope())
+        {
+            Assert.That(result.ExitCode, Is.EqualTo(5));
+            Assert.That(result.ErrorLines[^1], Is.EqualTo("error: ffmpeg could not write out.mp4: Unknown encoder libx264"));
+            Assert.That(result.Output, Is.Empty);
+            Assert.That(_folder.Names, Is.EqualTo(before));
+        }
+    }
+
+    [Test]
+    public void Ctrl_C_stops_it_and_leaves_no_file()
+    {
+        Prepare();
+        var before = _folder.Names;
+        using var process = BuiltProgram.Start(
+            _folder.Path, null, "generate", "dress.jpg", "-o", "out.mp4", "--frames", "2", "--steps", "1000", "--device", "virtual");
+        // The line that names the device comes before the work.
+        var started = process.StandardError.ReadLine();
+        Assert.That(started, Does.Contain("1000 steps"));
+        using (var kill = Process.Start("kill", ["-INT", $"{process.Id}"]))
+        {
+            kill.WaitForExit();
+        }
+
+        var result = BuiltProgram.Wait(process);
+        using (Assert.EnterMultipleScope())
+        {
+            Assert.That(result.ExitCode, Is.EqualTo(130), result.Error);
+            Assert.That(result.ErrorLines[^1], Is.EqualTo("error: stopped; no file was written"));
+            Assert.That(_folder.Names, Is.EqualTo(before));
+        }
+    }
+
+    [Test]
+    public void The_demo_writes_a_picture_and_a_video_and_says_what_it_is()
+    {
+        var result = BuiltProgram.RunIn(_folder.Path, null, "demo", "-o", "out", "--device", "virtual");
+        Assert.That(result.ExitCode, Is.Zero, result.Error);
+        var (width, height) = DemoModelSize();
+        using (Assert.EnterMultipleScope())
+        {
+            Assert.That(Directory.GetFiles(_folder["out"]).Select(Path.GetFileName).Order(StringComparer.Ordinal), Is.EqualTo(new[] { "demo.mp4", "demo.png" }));
+            Assert.That(result.Output, Does.Contain("untrained").And.Contain("every stage runs").And.Contain("sm_80"));
+            Assert.That(result.Output, Does.Contain($"frames of {width} x {height}"));
+        }
+
+        var frames = DemoModel().GetProperty("frames").GetInt32();
+        Assert.That(MediaWriterTests.Probe(_folder["out/demo.mp4"], "stream=width,height,nb_read_frames"), Is.EqualTo($"{width},{height},{frames}"));
+    }
+
+    private ProgramResult Generate(string output, params string[] options) => BuiltProgram.RunIn(
+        _folder.Path, null,
+        ["generate", "dress.jpg", "-o", output, "--frames", "4", "--steps", "2", "--fps", "8", "--compat", "fixed", "--device", "virtual", .. options]);
+
+    private void Prepare()
+    {
+        TestPictures.Write(_folder["dress.jpg"], 200, 240);
+        File.WriteAllText(_folder["text.jpg"], "The dress is blue.\n");
+        File.WriteAllBytes(_folder["empty.png"], []);
+        File.WriteAllBytes(_folder["half.jpg"], File.ReadAllBytes(_folder["dress.jpg"])[..2000]);
+
+        // A header that promises more bytes than there are.
+        Directory.CreateDirectory(_folder["damaged"]);
+        var header = "{\"a\":{\"dtype\":\"F32\",\"shape\":[1000],\"data_offsets\":[0,4000]}}"u8.ToArray();
+        File.WriteAllBytes(_folder["damaged/unet.safetensors"], [.. BitConverter.GetBytes((ulong)header.Length), .. header, .. new byte[100]]);
+        Directory.CreateDirectory(_folder["nothing"]);
+        Directory.CreateDirectory(_folder["broken-config"]);
+        File.WriteAllText(_folder["broken-config/config.json"], "{ frames }");
+    }
+
+    private static JsonElement DemoModel() =>
+        JsonDocument.Parse(File.ReadAllText(Path.Combine(Places.DemoModel(), "config.json"))).RootElement;
+
+    private static (int Width, int Height) DemoModelSize()
+    {
+        var picture = DemoModel().GetProperty("picture");
+        return (picture.GetProperty("width").GetInt32(), picture.GetProperty("height").GetInt32());
+    }
+}
