@@ -3,6 +3,7 @@ using FashionFlow.Diffusion;
 using FashionFlow.Diffusion.Preprocessing;
 using FashionFlow.Layers;
 using FashionFlow.Tensors;
+using FashionFlow.Tensors.Weights;
 
 namespace FashionFlow.Tests;
 
@@ -99,6 +100,46 @@ public sealed class PipelineTests
         Assert.That(error!.Message, Does.Contain("unet.safetensors is missing"));
         Assert.That(() => FashionFlowPipeline.Load(context, folder.File("nowhere")), Throws.TypeOf<ModelException>().With.Message.Contains("no such model directory"));
         context.CheckLeaks();
+    }
+
+    [Test]
+    public void Weights_from_files_make_the_same_video_as_the_seed_they_were_saved_from()
+    {
+        using var folder = new TemporaryFolder();
+        using var context = GoldenFiles.OpenChecked();
+        var c = TinyModel.Configuration;
+        Save(context, new SpaceTimeUnet(c.Unet), folder.File(ModelFiles.Unet), "unet");
+        Save(context, c.CreateAdapter(), folder.File(ModelFiles.Adapter), "adapter");
+        Save(context, new AutoencoderKl(c.Vae), folder.File(ModelFiles.Vae), "vae");
+        Save(context, new ClipVisionModel(c.Clip), folder.File(ModelFiles.Clip), "clip");
+        File.WriteAllText(folder.File(ModelConfiguration.FileName), TinyModel.Json);
+        using var loaded = FashionFlowPipeline.Load(context, folder.Path);
+        Assert.That(loaded.Configuration.IsTrained, Is.True);
+        using var seeded = FashionFlowPipeline.Create(context, c);
+        Assert.That(Generate(loaded, Short).Select(f => f.Data), Is.EqualTo(Generate(seeded, Short).Select(f => f.Data)));
+    }
+
+    [Test]
+    public void A_weights_file_cut_short_or_of_another_model_is_refused_and_nothing_stays_loaded()
+    {
+        using var folder = new TemporaryFolder();
+        using var context = GoldenFiles.OpenChecked();
+        File.WriteAllText(folder.File(ModelConfiguration.FileName), TinyModel.Json.Replace("\"frames\"", "\"seed\": 5, \"frames\"", StringComparison.Ordinal));
+        File.Copy(GoldenFiles.Data("vae_tiny.safetensors"), folder.File(ModelFiles.Vae));
+        var error = Assert.Throws<WeightLoadException>(() => FashionFlowPipeline.Load(context, folder.Path));
+        Assert.That(error!.Message, Does.StartWith(folder.File(ModelFiles.Vae)).And.Contain("more"));
+        File.WriteAllBytes(folder.File(ModelFiles.Vae), File.ReadAllBytes(GoldenFiles.Data("vae_tiny.safetensors"))[..100_000]);
+        Assert.That(() => FashionFlowPipeline.Load(context, folder.Path), Throws.TypeOf<SafetensorsException>());
+        context.CheckLeaks();
+    }
+
+    private static void Save(DeviceContext context, Module module, string path, string name)
+    {
+        using (module)
+        {
+            module.Load(context, new SeededWeights(TinyModel.Configuration.WeightSeed!.Value, name, nothingZero: true));
+            module.Save(path);
+        }
     }
 
     private static List<Rgb8Image> Generate(FashionFlowPipeline pipeline, GenerationOptions options, IProgress<GenerationProgress>? progress = null)

@@ -29,6 +29,22 @@ internal static class TinyModel
         Clip = new ClipVisionOptions { HiddenSize = 12, Layers = 2, Heads = 2, IntermediateSize = 24, ImageSize = 16, PatchSize = 8 },
     };
 
+    /// <summary>The same sizes as a config.json, without the seed.</summary>
+    public const string Json = """
+        {
+          "frames": 4,
+          "picture": { "width": 16, "height": 24 },
+          "unet": {
+            "dim": 8, "dim_mult": [1, 2], "self_attns": [false, true], "temporal_compression": [false, true],
+            "resnet_block_depths": [1, 2], "attn_dim_head": 4, "attn_heads": 2, "context_dim": 12
+          },
+          "vae": { "block_out_channels": [8, 16], "layers_per_block": 1, "norm_num_groups": 4 },
+          "clip": {
+            "hidden_size": 12, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24, "image_size": 16, "patch_size": 8
+          }
+        }
+        """;
+
     /// <summary>A picture of soft colours that is not the model's size.</summary>
     public static Rgb8Image Picture()
     {

@@ -32,8 +32,29 @@ public sealed class LayerCasesTests
         context.CheckLeaks();
     }
 
+    // A layer of each kind of operator; the reference is float32, and so is the tolerance.
+    [TestCase("pconv_k7_t3_video")]
+    [TestCase("sta_video")]
+    [TestCase("attn_block")]
+    [TestCase("resnet_time")]
+    [TestCase("up_space_time")]
+    public void Layer_runs_in_double_too(string name)
+    {
+        using var context = GoldenFiles.OpenChecked();
+        using (var file = SafetensorsFile.Open(GoldenFiles.Data("layers.safetensors")))
+        using (var run = new Run(context, file, name, Cases[name], DType.Float64))
+        using (TensorScope.Begin())
+        {
+            var y = run.Forward();
+            Assert.That(y.DType, Is.EqualTo(DType.Float64));
+            GoldenFiles.AssertClose(Ops.Cast(y, DType.Float32), file, $"{name}.out");
+        }
+
+        context.CheckLeaks();
+    }
+
     /// <summary>One case: how each of the reference's modules is called.</summary>
-    private sealed class Run(DeviceContext context, SafetensorsFile file, string name, JsonElement entry) : IDisposable
+    private sealed class Run(DeviceContext context, SafetensorsFile file, string name, JsonElement entry, DType type = DType.Float32) : IDisposable
     {
         private Module? _module;
 
@@ -152,12 +173,16 @@ public sealed class LayerCasesTests
         private T Made<T>(T module)
             where T : Module
         {
-            module.Load(context, new SafetensorsWeights(file, "layers.safetensors", $"{name}.param."));
+            module.Load(context, new SafetensorsWeights(file, "layers.safetensors", $"{name}.param."), type);
             _module = module;
             return module;
         }
 
-        private Tensor In(string input) => GoldenFiles.Load(context, file, $"{name}.in.{input}");
+        private Tensor In(string input)
+        {
+            var stored = GoldenFiles.Load(context, file, $"{name}.in.{input}");
+            return type == DType.Float32 ? stored : Ops.Cast(stored, type);
+        }
 
         private Tensor? InOrNull(string input) => file.Tensors.ContainsKey($"{name}.in.{input}") ? In(input) : null;
 
