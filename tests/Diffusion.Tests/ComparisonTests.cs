@@ -9,17 +9,20 @@ namespace FashionFlow.Tests;
 [TestFixture]
 public sealed class ComparisonTests
 {
-    private static IEnumerable<string> UnetCases => GoldenFiles.Shared("unet_tiny.safetensors") is null ? [] : ["A", "B", "C"];
+    private static IEnumerable<(string Case, MatmulBackend Backend)> UnetCases => GoldenFiles.Shared("unet_tiny.safetensors") is null
+        ? []
+        : [("A", MatmulBackend.Library), ("B", MatmulBackend.Library), ("C", MatmulBackend.Library), ("A", MatmulBackend.Kernels)];
 
     private static IEnumerable<string> AdapterFiles => GoldenFiles.Shared("adapter.safetensors") is { } path ? [path] : [];
 
     [TestCaseSource(nameof(UnetCases))]
-    public void Unet_gives_what_the_reference_gives(string caseName)
+    public void Unet_gives_what_the_reference_gives((string Case, MatmulBackend Backend) run)
     {
-        var result = Compare(ComparedModel.Unet, GoldenFiles.Shared("unet_tiny.safetensors")!, GoldenFiles.Shared("unet_tiny_io.safetensors")!, caseName);
+        var result = Compare(
+            ComparedModel.Unet, GoldenFiles.Shared("unet_tiny.safetensors")!, GoldenFiles.Shared("unet_tiny_io.safetensors")!, run.Case, run.Backend);
 
         // All activations of A and B that the file stores; C holds the output alone.
-        Assert.That(result.Rows, Has.Count.EqualTo(caseName switch { "A" => 49, "B" => 25, _ => 1 }));
+        Assert.That(result.Rows, Has.Count.EqualTo(run.Case switch { "A" => 49, "B" => 25, _ => 1 }));
     }
 
     [TestCase("A")]
@@ -61,9 +64,14 @@ public sealed class ComparisonTests
         Assert.That(result.Rows.Where(r => r.Passed).Select(r => r.Name), Is.EqualTo(new[] { "embeddings", "hidden_states.0", "hidden_states.1" }));
     }
 
-    private static ComparisonResult Compare(ComparedModel model, string weights, string reference, string? caseName)
+    [Test]
+    public void Autoencoder_gives_it_by_our_own_matrix_kernels_too()
+        => Compare(ComparedModel.Vae, GoldenFiles.Data("vae_tiny.safetensors"), GoldenFiles.Data("vae_tiny_io.safetensors"), "A", MatmulBackend.Kernels);
+
+    private static ComparisonResult Compare(
+        ComparedModel model, string weights, string reference, string? caseName, MatmulBackend backend = MatmulBackend.Library)
     {
-        using var context = GoldenFiles.OpenChecked();
+        using var context = GoldenFiles.OpenChecked(backend);
         var result = ModelComparison.Run(context, model, weights, reference, caseName).Single();
         foreach (var row in result.Rows)
         {

@@ -28,9 +28,9 @@ internal static class GoldenFiles
         return File.Exists(path) ? Path.GetFullPath(path) : null;
     }
 
-    /// <summary>A virtual device with every check on: poisoned memory, isolated allocations, leaks named.</summary>
-    public static DeviceContext OpenChecked()
-        => new(new VirtualDevice(new VirtualDeviceOptions()), ownsDevice: true, DeviceContextOptions.Checked);
+    /// <summary>A context with every check on (poisoned memory, isolated allocations, leaks named) on the shared device.</summary>
+    public static DeviceContext OpenChecked(MatmulBackend backend = MatmulBackend.Library)
+        => new(SharedDevice.Get(), ownsDevice: false, DeviceContextOptions.Checked) { Backend = backend };
 
     /// <summary>A stored tensor, channels last if it is a picture or video.</summary>
     public static Tensor Load(DeviceContext context, SafetensorsFile file, string name)
@@ -93,5 +93,43 @@ internal static class GoldenFiles
         }
 
         throw new InvalidOperationException($"the tests of {here} run outside the repository");
+    }
+}
+
+/// <summary>
+/// The device of all tests, made once, since compiling kernels for it costs time: the virtual one, or what
+/// FASHIONFLOW_TEST_DEVICE names. A device that a kernel has failed on is lost, as a GPU's context is, and replaced.
+/// </summary>
+[SetUpFixture]
+public sealed class SharedDevice
+{
+    private static GpuDevice? s_device;
+
+    /// <summary>The device.</summary>
+    public static GpuDevice Get()
+    {
+        if (s_device is not null)
+        {
+            try
+            {
+                s_device.Synchronize();
+                return s_device;
+            }
+            catch (GpuException)
+            {
+                s_device.Dispose();
+            }
+        }
+
+        var specification = Environment.GetEnvironmentVariable("FASHIONFLOW_TEST_DEVICE") ?? "virtual";
+        return s_device = DeviceSelector.Open(specification);
+    }
+
+    /// <summary>Gives the device back after the last test.</summary>
+    [OneTimeTearDown]
+    public static void Release()
+    {
+        s_device?.Dispose();
+        s_device = null;
     }
 }
