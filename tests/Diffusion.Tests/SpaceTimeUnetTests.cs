@@ -32,7 +32,7 @@ public sealed class SpaceTimeUnetTests
         });
 
     [Test]
-    public void Without_time_any_number_of_frames_goes_and_frames_do_not_mix_except_through_norms()
+    public void Without_time_any_number_of_frames_goes()
         => WithUnet(TinyModel.Configuration.Unet, (context, unet) =>
         {
             var x = Ops.Randn(context, [1, 3, 8, 12, 4], 1, "x");
