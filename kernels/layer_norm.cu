@@ -19,8 +19,10 @@ __device__ __forceinline__ T row_sum(T value) {
 }
 
 // LANES lanes a row, each holding VECTORS vectors of four: rows of up to 4 * LANES * VECTORS elements, c a multiple of four.
-// A block takes rows_per_unit times as many neighbouring rows as it has units of LANES lanes. Units past the last row repeat
-// it without storing, so that whole warps stay together.
+// With half a warp a row, rows are that long exactly, so that lane and place run on from one row to the next.
+// A block takes rows_per_unit times as many neighbouring rows as it has units of LANES lanes. A warp that would reach past
+// the last row takes the last whole set of rows instead, so that it stays together and one address leads all its lanes: rows
+// are at least the units of a warp, and one may be written twice, with the same bits.
 template <typename T, int LANES, int VECTORS>
 __device__ __forceinline__ void normalize_rows(
     const T* __restrict__ x, const T* __restrict__ weight, const T* __restrict__ bias, T* __restrict__ y, int rows, int c,
@@ -28,17 +30,19 @@ __device__ __forceinline__ void normalize_rows(
     constexpr int UNITS_PER_WARP = WARP_SIZE / LANES;
     const int units = blockDim.y * UNITS_PER_WARP;
     const int lane = threadIdx.x % LANES;
+    const int place = threadIdx.x * 4;
     const T inverse_count = T(1) / static_cast<T>(c);
-    int row = blockIdx.x * units * rows_per_unit + threadIdx.y * UNITS_PER_WARP + threadIdx.x / LANES;
-    for (int turn = 0; turn < rows_per_unit; ++turn, row += units) {
-        const long long start = static_cast<long long>(min(row, rows - 1)) * c;
+    const int last = rows - UNITS_PER_WARP;
+    int row = blockIdx.x * units * rows_per_unit + threadIdx.y * UNITS_PER_WARP;
+    for (int turn = 0; turn < rows_per_unit && row < rows; ++turn, row += units) {
+        const long long start = static_cast<long long>(min(row, last)) * c;
         Four<T> values[VECTORS];
         T sum = 0;
 #pragma unroll
         for (int i = 0; i < VECTORS; ++i) {
             const int column = (i * LANES + lane) * 4;
             if (column < c) {
-                values[i] = load4(x + start + column);
+                values[i] = load4(x + start + i * LANES * 4 + place);
                 sum += (values[i].x + values[i].y) + (values[i].z + values[i].w);
             }
         }
@@ -54,17 +58,15 @@ __device__ __forceinline__ void normalize_rows(
             }
         }
         const T rstd = inverse_sqrt(row_sum<LANES>(square) * inverse_count + eps);
-        if (row < rows) {
 #pragma unroll
-            for (int i = 0; i < VECTORS; ++i) {
-                const int column = (i * LANES + lane) * 4;
-                if (column < c) {
-                    const Four<T> w = load4(weight + column);
-                    const Four<T> b = load4(bias + column);
-                    store4(y + start + column,
-                           {values[i].x * rstd * w.x + b.x, values[i].y * rstd * w.y + b.y, values[i].z * rstd * w.z + b.z,
-                            values[i].w * rstd * w.w + b.w});
-                }
+        for (int i = 0; i < VECTORS; ++i) {
+            const int column = (i * LANES + lane) * 4;
+            if (column < c) {
+                const Four<T> w = load4(weight + column);
+                const Four<T> b = load4(bias + column);
+                store4(y + start + i * LANES * 4 + place,
+                       {values[i].x * rstd * w.x + b.x, values[i].y * rstd * w.y + b.y, values[i].z * rstd * w.z + b.z,
+                        values[i].w * rstd * w.w + b.w});
             }
         }
     }
@@ -99,7 +101,7 @@ __device__ __forceinline__ void normalize_row(
 // writes 4 rows c bytes each. Block (32, 8); grid: rows over the rows of a block, which is rows_per_unit for every unit
 // of lanes. c is a multiple of 4 and all pointers are aligned to 16 bytes.
 
-// Half a warp a row: c = 64 exactly, so that a warp's two rows are one piece of memory.
+// Half a warp a row: c = 64 exactly, so that a warp's two rows are one piece of memory; rows are two at least.
 extern "C" __global__ void __launch_bounds__(8 * WARP_SIZE) layer_norm_64_f32(
     const float* __restrict__ x, const float* __restrict__ weight, const float* __restrict__ bias, float* __restrict__ y,
     int rows, float eps, int rows_per_unit) {

@@ -156,7 +156,8 @@ public static partial class Ops
         using var alignedBias = inWarp ? AlignedCopy(bias) : null;
         (x, weight, bias) = (alignedX ?? x, alignedWeight ?? weight, alignedBias ?? bias);
         var rowsPerUnit = rows >= ManyRows ? 4 : 1;
-        var rowsPerBlock = RowWarps * (c == 64 ? 2 : 1) * rowsPerUnit;
+        var inHalfWarp = c == 64 && rows >= 2;
+        var rowsPerBlock = RowWarps * (inHalfWarp ? 2 : 1) * rowsPerUnit;
         var warps = new LaunchShape(CeilingDivide(rows, rowsPerBlock), new Dim3(WarpSize, RowWarps));
         var blocks = new LaunchShape(rows, RowThreads(c));
         switch (x.DType)
@@ -168,7 +169,7 @@ public static partial class Ops
                 {
                     LayerNormKernels.LayerNormAnyF32(stream, blocks, from, w, b, to, c, (float)eps);
                 }
-                else if (c == 64)
+                else if (inHalfWarp)
                 {
                     LayerNormKernels.LayerNorm64F32(stream, warps, from, w, b, to, rows, (float)eps, rowsPerUnit);
                 }
@@ -194,7 +195,7 @@ public static partial class Ops
                 {
                     LayerNormKernels.LayerNormAnyF64(stream, blocks, from, w, b, to, c, eps);
                 }
-                else if (c == 64)
+                else if (inHalfWarp)
                 {
                     LayerNormKernels.LayerNorm64F64(stream, warps, from, w, b, to, rows, eps, rowsPerUnit);
                 }
