@@ -1,6 +1,7 @@
 // A device as tensors see it: one stream, one caching allocator, and the accounting of what is alive.
 using FashionFlow.Gpu;
 using FashionFlow.Tensors.Memory;
+using FashionFlow.VirtualGpu;
 
 namespace FashionFlow.Tensors;
 
@@ -28,6 +29,12 @@ public sealed class DeviceContext : IDisposable
         Stream = device.DefaultStream;
         Allocator = new CachingAllocator(device, Stream, _options);
     }
+
+    /// <summary>Opens a device by its specification and makes a context that owns it.</summary>
+    /// <param name="specification">auto, cuda, cuda:N, virtual or virtual:sm_NN; see <see cref="DeviceSelector"/>.</param>
+    /// <exception cref="ArgumentException">The specification has another form.</exception>
+    /// <exception cref="GpuException">There is no such device; the message says what to do.</exception>
+    public static DeviceContext Open(string specification = "auto") => new(DeviceSelector.Open(specification));
 
     /// <summary>The device.</summary>
     public GpuDevice Device { get; }
