@@ -7,7 +7,7 @@ namespace FashionFlow.Tensors;
 
 /// <summary>
 /// Where tensors live: a device, the stream that their work is queued on, and the allocator of their memory. A context is
-/// used by one thread at a time; disposing a tensor from another thread is safe.
+/// used by one thread at a time; another thread may dispose tensors that belong to no scope.
 /// </summary>
 public sealed class DeviceContext : IDisposable
 {
