@@ -1,4 +1,6 @@
 // The random streams: published vectors, independence of shape and offset, the distributions.
+using System.Runtime.InteropServices;
+using System.Security.Cryptography;
 using FashionFlow.Gpu;
 using FashionFlow.Gpu.Kernels;
 using FashionFlow.Tensors.Tests.Operators;
@@ -49,6 +51,16 @@ public class PhiloxTests
                 "in double");
         }
     });
+
+    // The digest comes from the kernel's source compiled for a CPU without contraction: IEEE arithmetic leaves one answer.
+    [Test]
+    public void Every_device_gives_the_same_bits([ValueSource(typeof(TestDevice), nameof(TestDevice.AtHand))] TestDevice device)
+        => TestDevices.Run(device, (context, _) =>
+        {
+            using var numbers = Ops.Randn(context, [4099], 1, "bits", offset: 5);
+            var digest = SHA256.HashData(MemoryMarshal.AsBytes<float>(numbers.ToArray<float>()));
+            Assert.That(Convert.ToHexStringLower(digest), Is.EqualTo("0a2188778926e97058b9afd16a01b792dff841428b428e20b0c08614d83eec29"));
+        });
 
     [Test]
     public void Numbers_are_distributed_as_they_should_be() => TestDevices.Run(context =>

@@ -1,19 +1,28 @@
 // The devices that tests run on, made once and shared, since compiling kernels for a device costs time.
 using System.Collections.Concurrent;
 using FashionFlow.Gpu;
+using FashionFlow.Gpu.Cuda;
 using FashionFlow.VirtualGpu;
 
 namespace FashionFlow.Tensors.Tests;
 
-/// <summary>A virtual device of the tests.</summary>
-/// <param name="Capability">Its compute capability: 70 for sm_70.</param>
-/// <param name="Method">How it runs warps.</param>
-/// <param name="OrderSeed">The order of its blocks and warps; null is ascending.</param>
-public sealed record TestDevice(int Capability = 80, ExecutionMethod Method = ExecutionMethod.Auto, ulong? OrderSeed = null)
+/// <summary>A device of the tests.</summary>
+/// <param name="Capability">A virtual device's compute capability, 70 for sm_70; null is the machine's first GPU.</param>
+/// <param name="Method">How a virtual device runs warps.</param>
+/// <param name="OrderSeed">The order of a virtual device's blocks and warps; null is ascending.</param>
+public sealed record TestDevice(int? Capability = 80, ExecutionMethod Method = ExecutionMethod.Auto, ulong? OrderSeed = null)
 {
+    /// <summary>The devices that every test of an operator runs on: virtual ones, and a GPU where there is one.</summary>
+    public static IReadOnlyList<TestDevice> AtHand { get; } =
+    [
+        new(70),
+        new(80),
+        .. CudaDriver.TryInitialize().State == CudaDriverState.Ready ? [new TestDevice(Capability: null)] : (TestDevice[])[],
+    ];
+
     /// <inheritdoc/>
     public override string ToString()
-        => $"sm_{Capability}{(Method == ExecutionMethod.General ? ", general method" : "")}{(OrderSeed is { } seed ? $", order {seed}" : "")}";
+        => Capability is null ? "GPU" : $"sm_{Capability}{(Method == ExecutionMethod.General ? ", general method" : "")}{(OrderSeed is { } seed ? $", order {seed}" : "")}";
 }
 
 /// <summary>Shared devices. A device that a kernel has failed on is lost, as a GPU's context is; the next user gets a new one.</summary>
@@ -63,14 +72,16 @@ public sealed class TestDevices
         s_devices.Clear();
     }
 
-    private static RecordingDevice Create(TestDevice device) => new(new VirtualDevice(new VirtualDeviceOptions
-    {
-        ComputeCapability = new ComputeCapability(device.Capability / 10, device.Capability % 10),
-        Method = device.Method,
-        OrderSeed = device.OrderSeed,
-        PoisonReusedMemory = true,
-        MemoryBytes = 1L << 30,
-    }));
+    private static RecordingDevice Create(TestDevice device) => new(device.Capability is not { } capability
+        ? DeviceSelector.Open("cuda")
+        : new VirtualDevice(new VirtualDeviceOptions
+        {
+            ComputeCapability = new ComputeCapability(capability / 10, capability % 10),
+            Method = device.Method,
+            OrderSeed = device.OrderSeed,
+            PoisonReusedMemory = true,
+            MemoryBytes = 1L << 30,
+        }));
 
     private static void DisposeQuietly(DeviceContext context)
     {
