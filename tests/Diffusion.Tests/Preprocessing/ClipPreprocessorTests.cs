@@ -1,5 +1,4 @@
 // CLIP preprocessing against the reference's, both ways of scaling, and its geometry on pictures of any shape.
-using System.Runtime.InteropServices;
 using CsCheck;
 using FashionFlow.Diffusion.Preprocessing;
 
@@ -7,7 +6,7 @@ namespace FashionFlow.Diffusion.Tests.Preprocessing;
 
 public sealed class ClipPreprocessorTests
 {
-    private static IEnumerable<TestCaseData> Golden => File.Exists(GoldenPictures.FullPath)
+    private static IEnumerable<TestCaseData> Golden => GoldenPictures.Full is not null
         ?
         [
             new TestCaseData("faithful.pixel_values", ClipRescaling.Faithful),
@@ -15,12 +14,12 @@ public sealed class ClipPreprocessorTests
         ]
         : [];
 
-    private static IEnumerable<string> Resized => File.Exists(GoldenPictures.FullPath) ? ["resized_u8_hwc"] : [];
+    private static IEnumerable<string> Resized => GoldenPictures.Full is not null ? ["resized_u8_hwc"] : [];
 
     [TestCaseSource(nameof(Resized))]
     public void The_resized_bytes_are_the_references(string name)
     {
-        var golden = GoldenPictures.Full();
+        var golden = GoldenPictures.Full!;
         var resized = new ClipPreprocessor().ResizeShortestEdge(golden.Picture("image_u8_hwc"));
         Assert.That((resized.Width, resized.Height), Is.EqualTo((224, 280)));
         Assert.That(resized.Data, Is.EqualTo(golden.Bytes(name)));
@@ -30,9 +29,9 @@ public sealed class ClipPreprocessorTests
     [TestCaseSource(nameof(Golden))]
     public void The_pixel_values_are_the_references(string name, ClipRescaling rescaling)
     {
-        var golden = GoldenPictures.Full();
+        var golden = GoldenPictures.Full!;
         var values = new ClipPreprocessor(224, rescaling).Preprocess(golden.Picture("image_u8_hwc"));
-        var expected = MemoryMarshal.Cast<byte, float>(golden.Bytes(name)).ToArray();
+        var expected = golden.Floats(name);
         Assert.That(ToPlanes(values, 3), Is.EqualTo(expected));
     }
 

@@ -1,53 +1,26 @@
 // The golden files of picture preprocessing: a small one in the tree, the full one where the shared data lies beside the clone.
-using System.Buffers.Binary;
-using System.Text.Json;
+using FashionFlow.Diffusion.Preprocessing;
+using FashionFlow.Tensors.Weights;
+using FashionFlow.Tests;
 
 namespace FashionFlow.Diffusion.Tests.Preprocessing;
 
-/// <summary>Raw tensors of a safetensors file.</summary>
-internal sealed class GoldenPictures
+/// <summary>Pictures stored as [height, width, 3] bytes.</summary>
+internal sealed class GoldenPictures(string path)
 {
-    // First, since the paths below are made from it.
-    private static readonly string Root = FindRoot();
+    private readonly SafetensorsFile _file = SafetensorsFile.Open(path);
 
-    private readonly byte[] _file;
-    private readonly JsonElement _header;
-    private readonly int _data;
+    public static GoldenPictures InTree { get; } = new(GoldenFiles.Data("pillow_resize.safetensors"));
 
-    private GoldenPictures(string path)
-    {
-        _file = File.ReadAllBytes(path);
-        var length = (int)BinaryPrimitives.ReadUInt64LittleEndian(_file);
-        _header = JsonDocument.Parse(_file.AsMemory(8, length)).RootElement;
-        _data = 8 + length;
-    }
+    /// <summary>Null where the shared data is not there.</summary>
+    public static GoldenPictures? Full { get; } = GoldenFiles.Shared("clip_preprocess.safetensors") is { } path ? new(path) : null;
 
-    public static GoldenPictures InTree { get; } = new(Path.Combine(Root, "tests", "data", "pillow_resize.safetensors"));
+    /// <summary>The resized pictures: pil.FILTER.HEIGHTxWIDTH.</summary>
+    public IEnumerable<string> Resized => _file.Tensors.Keys.Where(n => n.StartsWith("pil.bi", StringComparison.Ordinal)).Order(StringComparer.Ordinal);
 
-    public static string FullPath { get; } = Path.Combine(Root, "..", "shared", "golden", "clip_preprocess.safetensors");
+    public byte[] Bytes(string name) => [.. _file.Bytes(name)];
 
-    public IEnumerable<string> Names => _header.EnumerateObject().Select(p => p.Name).Where(n => n != "__metadata__");
+    public float[] Floats(string name) => _file.ReadFloat32(name);
 
-    public static GoldenPictures Full() => new(FullPath);
-
-    public int[] Shape(string name) => [.. _header.GetProperty(name).GetProperty("shape").EnumerateArray().Select(e => e.GetInt32())];
-
-    public byte[] Bytes(string name)
-    {
-        var range = _header.GetProperty(name).GetProperty("data_offsets");
-        return _file[(_data + range[0].GetInt32())..(_data + range[1].GetInt32())];
-    }
-
-    public Diffusion.Preprocessing.Rgb8Image Picture(string name) => new(Shape(name)[1], Shape(name)[0], Bytes(name));
-
-    private static string FindRoot()
-    {
-        var folder = AppContext.BaseDirectory;
-        while (!File.Exists(Path.Combine(folder, "FashionFlow.Native.sln")))
-        {
-            folder = Path.GetDirectoryName(folder) ?? throw new InvalidOperationException("The tests run outside the repository.");
-        }
-
-        return folder;
-    }
+    public Rgb8Image Picture(string name) => new(_file.Tensors[name].Shape[1], _file.Tensors[name].Shape[0], Bytes(name));
 }
