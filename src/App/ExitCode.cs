@@ -25,6 +25,9 @@ internal static class ExitCode
     /// <summary>An error of the program itself (EX_SOFTWARE of sysexits.h).</summary>
     public const int Internal = 70;
 
+    /// <summary>Stopped because its terminal was closed: 128 + SIGHUP.</summary>
+    public const int HungUp = 129;
+
     /// <summary>Stopped by Ctrl-C: 128 + SIGINT, as shells count.</summary>
     public const int Interrupted = 130;
 

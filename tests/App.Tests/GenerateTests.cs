@@ -152,6 +152,21 @@ public sealed class GenerateTests : IDisposable
         Assert.That(MediaWriterTests.Probe(_folder["out/demo.mp4"], "stream=width,height,nb_read_frames"), Is.EqualTo($"{width},{height},{frames}"));
     }
 
+    [Test]
+    public void In_a_pipe_progress_is_plain_lines_on_standard_error()
+    {
+        TestPictures.Write(_folder["dress.jpg"]);
+        var result = Generate("a.mp4", "--sampler", "ddim");
+        Assert.That(result.ExitCode, Is.Zero, result.Error);
+        using (Assert.EnterMultipleScope())
+        {
+            Assert.That(result.Error, Does.Not.Contain("\u001b"));
+            Assert.That(result.ErrorLines[0], Does.EndWith("; ddim, 2 steps, 4 frames, seed 0, compat fixed"));
+            Assert.That(result.Error, Does.Match("encode picture: .* s\nsample video: 2 steps in .* s\ndecode frames: 4 frames in .* s\n$"));
+            Assert.That(result.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries), Has.Length.EqualTo(1));
+        }
+    }
+
     private ProgramResult Generate(string output, params string[] options) => BuiltProgram.RunIn(
         _folder.Path, null,
         ["generate", "dress.jpg", "-o", output, "--frames", "4", "--steps", "2", "--fps", "8", "--compat", "fixed", "--device", "virtual", .. options]);

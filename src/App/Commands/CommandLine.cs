@@ -26,7 +26,7 @@ internal static class CommandLine
           4    the device is not there, or failed
           5    the output could not be written
           70   an error of the program itself
-          130  stopped by Ctrl-C (143: by SIGTERM); no file is left behind
+          130  stopped by Ctrl-C (129: terminal closed, 143: SIGTERM); no file is left behind
         """;
 
     /// <summary>Runs one command line.</summary>

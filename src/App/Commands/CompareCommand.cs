@@ -15,7 +15,7 @@ internal static class CompareCommand
     /// <summary>The command.</summary>
     public static Command Create(Screen screen, CancellationToken cancellation)
     {
-        var model = new Argument<string>("MODEL") { Description = "unet, vae, clip or adapter." };
+        var model = new Argument<string>("MODEL") { Description = "Which model the weights are.", HelpName = "unet|vae|clip|adapter" };
         model.Validators.Add(result =>
         {
             if (result.Tokens is [var token] && Parse(token.Value) is null)

@@ -1,4 +1,4 @@
-// Ctrl-C and SIGTERM: the first asks the work to stop, the second ends the program at once; neither leaves a file behind.
+// Ctrl-C, SIGTERM and a closed terminal: the first signal asks the work to stop, the second ends the program at once; neither leaves a file behind.
 using System.Runtime.InteropServices;
 using FashionFlow.App.Media;
 
@@ -15,6 +15,7 @@ internal sealed class Interruption : IDisposable
     [
         PosixSignalRegistration.Create(PosixSignal.SIGINT, context => Stop(context, App.ExitCode.Interrupted)),
         PosixSignalRegistration.Create(PosixSignal.SIGTERM, context => Stop(context, App.ExitCode.Terminated)),
+        PosixSignalRegistration.Create(PosixSignal.SIGHUP, context => Stop(context, App.ExitCode.HungUp)),
     ];
 
     /// <summary>Cancelled by the first signal.</summary>

@@ -58,12 +58,12 @@ internal abstract class ProgressDisplay
 
             if (done >= total)
             {
-                return $"{unit} {done}/{total} in {Duration(Elapsed)}";
+                return total == 1 ? Duration(Elapsed) : $"{total} {unit}s in {Duration(Elapsed)}";
             }
 
             // The first part loads and compiles kernels: from the third on it does not count any more.
             var seconds = done >= 3 && _first != 0 ? Stopwatch.GetElapsedTime(_first).TotalSeconds / (done - 1) : Elapsed.TotalSeconds / Math.Max(done, 1);
-            return done == 0 ? $"{unit} 0/{total}" : $"{unit} {done}/{total}, {Speed(unit, seconds)}, {Duration(TimeSpan.FromSeconds(seconds * (total - done)))} left";
+            return done == 0 ? (total == 1 ? string.Empty : $"{unit} 0/{total}") : $"{unit} {done}/{total}, {Speed(unit, seconds)}, {Duration(TimeSpan.FromSeconds(seconds * (total - done)))} left";
         }
 
         private static string Speed(string unit, double secondsEach) => secondsEach < 1
