@@ -1,6 +1,6 @@
 // Moving elements: joining, cutting and permuting axes, folding space and time into channels, resampling. Activations are
-// channels-last, so nearly everything is a copy of rows of channels: one warp takes up to 1024 columns of a row. Each kernel
-// reads what it needs once and writes once; the bytes above it are that minimum.
+// channels-last, so nearly everything is a copy of rows of channels, shared out as rows.cuh says. Each kernel reads what it
+// needs once and writes once; the bytes above it are that minimum.
 #include "rows.cuh"
 
 namespace {

@@ -1,5 +1,4 @@
 // Operators that move elements without changing them: joining, cutting, permuting, folding, resampling.
-using System.Runtime.CompilerServices;
 using FashionFlow.Gpu;
 using FashionFlow.Gpu.Kernels;
 
@@ -189,7 +188,7 @@ public static partial class Ops
 
         var rows = (int)shape.CountBetween(0, axis);
         var (ca, cb) = ((int)(a.Count / rows), (int)(b.Count / rows));
-        var launch = CoverRows(rows, ca + cb);
+        var launch = CoverRows(rows, ca + cb, parts: ca | cb);
         if (y.DType == DType.Float32)
         {
             LayoutKernels.ConcatChannelsF32(

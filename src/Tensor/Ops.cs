@@ -1,4 +1,5 @@
 // The operators on tensors: what layers call. One file a family; this one holds what the families share.
+using System.Numerics;
 using System.Runtime.CompilerServices;
 using FashionFlow.Gpu;
 
@@ -20,8 +21,28 @@ public static partial class Ops
     /// <summary>Blocks of <paramref name="threads"/> threads that give each of <paramref name="count"/> items (one at least) a thread.</summary>
     private static LaunchShape Cover(long count, int threads = ElementwiseThreads) => new(checked((int)((count - 1) / threads)) + 1, threads);
 
-    /// <summary>The launch of a kernel built on <c>row_tile</c> (kernels/include/rows.cuh): a warp takes 1024 columns of a row.</summary>
-    private static LaunchShape CoverRows(int rows, int columns) => new(DivideUp(rows, 8) * DivideUp(columns, 1024), new Dim3(32, 8));
+    /// <summary>
+    /// The launch of a kernel built on <c>row_tile</c> (kernels/include/rows.cuh). Threads along x are a power of two that
+    /// divides the row's 16-byte vectors (elements, where there are none): 32 if it can be, and rows too odd for 8 leave lanes idle.
+    /// </summary>
+    /// <param name="rows">Rows, one at least.</param>
+    /// <param name="columns">Columns of a row, one at least.</param>
+    /// <param name="parts">The lengths, or-ed, of the parts that a row is looped over in; their common power of two is what counts.</param>
+    private static LaunchShape CoverRows(int rows, int columns, int? parts = null)
+    {
+        const int Threads = 256;
+        const int ColumnsPerTile = 1024;
+        var lanes = Lanes(parts ?? columns);
+        var x = Math.Min(lanes & -lanes, 32);
+        if (x < 8)
+        {
+            x = Math.Min((int)BitOperations.RoundUpToPowerOf2((uint)Lanes(columns)), 32);
+        }
+
+        return new(DivideUp(rows, Threads / x) * DivideUp(columns, ColumnsPerTile), new Dim3(x, Threads / x));
+
+        static int Lanes(int width) => width % 4 == 0 ? width / 4 : width;
+    }
 
     private static int DivideUp(int value, int divisor) => ((value - 1) / divisor) + 1;
 

@@ -9,7 +9,7 @@ public sealed class LayoutCases : IOperatorCases
         [.. ConcatChannels, .. ConcatTokens, .. SliceChannels, .. Permute, .. SpaceToDepth, .. FoldFrames, .. Resample];
 
     private static IEnumerable<OperatorCase> ConcatChannels =>
-        from sizes in (int[][])[[1, 1, 1], [3, 5, 1], [5, 3, 31], [33, 4, 8], [2, 127, 33], [3, 1025, 5], [2, 512, 1024], [17, 64, 64]]
+        from sizes in (int[][])[[1, 1, 1], [3, 5, 1], [5, 3, 31], [33, 4, 8], [2, 127, 33], [3, 1025, 5], [2, 512, 1024], [17, 64, 64], [70, 96, 32], [9, 3, 64]]
         let scale = (double)MathF.Sqrt(0.5f)
         select new OperatorCase
         {
