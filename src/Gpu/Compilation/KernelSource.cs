@@ -67,7 +67,7 @@ public sealed partial class KernelSource
     /// <summary>The options of one architecture.</summary>
     /// <param name="architecture"><c>compute_70</c> for PTX or <c>sm_70</c> for machine code.</param>
     public static IReadOnlyList<string> OptionsFor(string architecture) =>
-        [CommonOptions[0], $"--gpu-architecture={architecture}", .. CommonOptions.Skip(1)];
+        [.. CommonOptions, $"--gpu-architecture={architecture}"];
 
     /// <summary>The highest target that a device can run.</summary>
     /// <exception cref="GpuException">CUDA_ERROR_NO_BINARY_FOR_GPU: the device is older than every target.</exception>
