@@ -152,7 +152,7 @@ public static partial class Ops
     }
 
     /// <summary>A thread for every four elements, as the vectorised maps take them.</summary>
-    private static LaunchShape CoverFours(int n) => Cover(DivideUp(n, 4));
+    private static LaunchShape CoverFours(int n) => Cover(CeilingDivide(n, 4));
 
     private static void RequireSameShape(Tensor a, Tensor b, [CallerMemberName] string operation = "")
     {

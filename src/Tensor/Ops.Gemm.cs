@@ -220,9 +220,6 @@ public static partial class Ops
 
     private static DevicePointer<byte> Bytes(Tensor? tensor) => tensor is null ? default : tensor.Pointer<byte>();
 
-    private static int CheckedInt32(long value, string what)
-        => value <= int.MaxValue ? (int)value : throw new ArgumentException($"{what}: {value} is more than 2^31 - 1");
-
     private static void RequireBias(Tensor x, Tensor? bias, int columns, [System.Runtime.CompilerServices.CallerMemberName] string operation = "")
     {
         if (bias is not null)
@@ -254,9 +251,6 @@ public static partial class Ops
         workspace = new Workspace(Bytes(tensor), bytes);
         return tensor;
     }
-
-    private static ArgumentException UnsupportedType(DType type, string operation)
-        => new($"{operation}: no kernel for elements of type {type}; Float32 and Float64 are supported");
 
     private delegate void ProductKernel<T>(
         GpuStream stream, in LaunchShape shape, DevicePointer<T> a, DevicePointer<T> b, DevicePointer<T> bias, DevicePointer<T> residual,

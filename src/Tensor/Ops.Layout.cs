@@ -215,7 +215,7 @@ public static partial class Ops
 
         if (inner == 1)
         {
-            var launch = new LaunchShape(outer * DivideUp(m, Tile) * DivideUp(n, Tile), new Dim3(Tile, 8));
+            var launch = new LaunchShape(outer * CeilingDivide(m, Tile) * CeilingDivide(n, Tile), new Dim3(Tile, 8));
             if (y.DType == DType.Float32)
             {
                 LayoutKernels.TransposeF32(y.Context.Stream, launch, x.Pointer<float>(), y.Pointer<float>(), m, n);

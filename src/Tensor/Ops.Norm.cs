@@ -293,8 +293,6 @@ public static partial class Ops
     /// <summary>Threads for a block that shares one row: about eight elements each, whole warps.</summary>
     private static int RowThreads(int columns) => Math.Clamp(CeilingDivide(columns, 8 * WarpSize), 1, 16) * WarpSize;
 
-    private static int CeilingDivide(int count, int size) => (int)(((long)count + size - 1) / size);
-
     /// <summary>
     /// A copy of a tensor that does not start at a multiple of 16 bytes, as some views do not; null for others. Kernels that
     /// sum in vectors take it instead, so that the order of a sum never depends on where its terms lie.

@@ -82,5 +82,5 @@ public static partial class Ops
     }
 
     /// <summary>A thread for every group of four elements that the range touches; its first group may start before the range.</summary>
-    private static LaunchShape CoverQuads(long offset, int n) => Cover(DivideUp(n + (int)(offset & 3), 4));
+    private static LaunchShape CoverQuads(long offset, int n) => Cover(CeilingDivide(n + (int)(offset & 3), 4));
 }

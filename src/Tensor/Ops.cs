@@ -39,12 +39,16 @@ public static partial class Ops
             x = Math.Min((int)BitOperations.RoundUpToPowerOf2((uint)Lanes(columns)), 32);
         }
 
-        return new(DivideUp(rows, Threads / x) * DivideUp(columns, ColumnsPerTile), new Dim3(x, Threads / x));
+        return new(CeilingDivide(rows, Threads / x) * CeilingDivide(columns, ColumnsPerTile), new Dim3(x, Threads / x));
 
         static int Lanes(int width) => width % 4 == 0 ? width / 4 : width;
     }
 
-    private static int DivideUp(int value, int divisor) => ((value - 1) / divisor) + 1;
+    private static int CeilingDivide(int count, int size) => (int)(((long)count + size - 1) / size);
+
+    /// <summary>A count as kernels take it; <paramref name="what"/> names it in the error.</summary>
+    private static int CheckedInt32(long value, string what)
+        => value <= int.MaxValue ? (int)value : throw new ArgumentException($"{what}: {value} is more than 2^31 - 1");
 
     /// <summary>A tensor of undefined contents with the element type and context of <paramref name="x"/>.</summary>
     private static Tensor Like(Tensor x, Shape shape) => Tensor.Empty(x.Context, shape, x.DType);
@@ -85,8 +89,11 @@ public static partial class Ops
     }
 
     /// <summary>The error for an element type that an operator has no kernel for.</summary>
-    private static ArgumentException UnsupportedType(Tensor x, [CallerMemberName] string operation = "")
-        => new($"{operation}: no kernel for elements of type {x.DType}; Float32 and Float64 are supported");
+    private static ArgumentException UnsupportedType(DType type, [CallerMemberName] string operation = "")
+        => new($"{operation}: no kernel for elements of type {type}; Float32 and Float64 are supported");
+
+    /// <inheritdoc cref="UnsupportedType(DType, string)"/>
+    private static ArgumentException UnsupportedType(Tensor x, [CallerMemberName] string operation = "") => UnsupportedType(x.DType, operation);
 
     /// <summary>Fails unless an operand has so many axes; <paramref name="layout"/> says which, such as "[n, h, w, c]".</summary>
     private static void RequireRank(Tensor x, int rank, string layout, [CallerMemberName] string operation = "")
