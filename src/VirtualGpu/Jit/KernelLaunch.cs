@@ -30,8 +30,8 @@ internal sealed record KernelLaunch
     /// <summary>Null for ascending order of blocks and warps; else the seed of another order. A seed also poisons fresh shared memory.</summary>
     public ulong? OrderSeed { get; init; }
 
-    /// <summary>Host threads that share the grid's blocks; at least 1.</summary>
-    public int WorkerThreads { get; init; } = 1;
+    /// <summary>Host threads that share the grid's blocks; null for the calling thread alone.</summary>
+    public WorkerPool? Workers { get; init; }
 
     /// <summary>The device, for special registers and messages.</summary>
     public required DeviceProperties Properties { get; init; }

@@ -1,0 +1,846 @@
+// Runs blocks on one host thread: their warps in turn, their barriers, and further blocks beside them while warps only spin.
+using System.Numerics;
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
+using FashionFlow.Gpu;
+using FashionFlow.VirtualGpu.Ptx;
+
+namespace FashionFlow.VirtualGpu.Jit;
+
+/// <summary>One worker of a launch.</summary>
+internal sealed unsafe class BlockWorker : IDisposable
+{
+    // Back edges before a warp lets others run, and blocks that one worker keeps resident when all of them only spin.
+    private const int Fuel = 20_000;
+    private const int MaxResident = 1024;
+
+    private readonly KernelProgram _program;
+    private readonly KernelLaunch _launch;
+    private readonly BlockQueue _queue;
+    private readonly FrameLayout _layout;
+    private readonly FastVersion? _fast;
+    private readonly GCHandle _handle;
+    private readonly WarpContext* _context;
+    private readonly byte[] _parameters;
+    private readonly Stack<ResidentBlock> _idle = [];
+    private readonly List<nint> _memory = [];
+    private readonly int _warps;
+    private readonly int _threads;
+    private readonly int _sharedBytes;
+    private ResidentBlock _block = null!;
+    private WarpState _warp = null!;
+
+    public BlockWorker(KernelProgram program, KernelLaunch launch, BlockQueue queue)
+    {
+        _program = program;
+        _launch = launch;
+        _queue = queue;
+        _layout = program.Layout;
+        _threads = (int)launch.Block.Count;
+        _warps = (_threads + 31) / 32;
+        _sharedBytes = program.StaticSharedMemory + launch.DynamicSharedMemory;
+        _fast = launch.Method == ExecutionMethod.Auto && _threads >= 32 ? program.FastFor(launch.Block) : null;
+        Version = program.General;
+        _handle = GCHandle.Alloc(this);
+
+        _parameters = GC.AllocateUninitializedArray<byte>(Math.Max(program.ParameterBytes, launch.Parameters.Length) + 64, pinned: true);
+        launch.Parameters.Span.CopyTo(_parameters);
+        _context = (WarpContext*)Allocate(sizeof(WarpContext));
+        *_context = default;
+        _context->Parameters = (nint)Unsafe.AsPointer(ref MemoryMarshal.GetArrayDataReference(_parameters));
+        _context->ParametersEnd = _context->Parameters + program.ParameterBytes;
+        var siteBytes = Math.Max(1, program.Kernel.Sites) * 16;
+        _context->Sites = Allocate(siteBytes);
+        new Span<byte>((void*)_context->Sites, siteBytes).Clear();
+        _context->HeaderBytes = _layout.HeaderBytes;
+        _context->GroupBytes = _layout.GroupBytes;
+        _context->LocalBytes = program.LocalMemory;
+        _context->Worker = GCHandle.ToIntPtr(_handle);
+    }
+
+    /// <summary>The code that is running.</summary>
+    public CompiledVersion Version { get; private set; }
+
+    public IDeviceMemory Memory => _launch.Memory;
+
+    public void Print(string text)
+    {
+        if (_launch.Print is { } print)
+        {
+            print(text);
+        }
+        else
+        {
+            Console.Out.Write(text);
+        }
+    }
+
+    /// <summary>Names a lane of the running warp for a message.</summary>
+    public string DescribeThread(int lane)
+    {
+        var thread = (_warp.Index * 32) + lane;
+        var block = _launch.Block;
+        return $"kernel {_program.Name}, block {_block.Position}, thread ({thread % block.X}, {thread / block.X % block.Y}, {thread / block.X / block.Y})";
+    }
+
+    public void Dispose()
+    {
+        foreach (var memory in _memory)
+        {
+            NativeMemory.AlignedFree((void*)memory);
+        }
+
+        _handle.Free();
+    }
+
+    /// <summary>Runs blocks until the queue is empty.</summary>
+    public void Run()
+    {
+        var resident = new List<ResidentBlock>();
+        var more = true;
+        var crowded = false;
+        while (true)
+        {
+            if (more && (resident.Count == 0 || (crowded && resident.Count < MaxResident)))
+            {
+                more = _queue.TryTake(out var position);
+                if (more)
+                {
+                    resident.Add(Start(position));
+                }
+            }
+
+            if (resident.Count == 0)
+            {
+                return;
+            }
+
+            // All warps of all resident blocks once; if none ended or came to a barrier, another block may be what they wait for.
+            var progress = false;
+            for (var i = 0; i < resident.Count; i++)
+            {
+                progress |= RunOnce(resident[i]);
+                if (resident[i].Living == 0)
+                {
+                    _idle.Push(resident[i]);
+                    resident.RemoveAt(i--);
+                    progress = true;
+                }
+            }
+
+            crowded = !progress;
+            if (crowded && !more)
+            {
+                Thread.Yield();
+            }
+        }
+    }
+
+    private nint Allocate(long bytes)
+    {
+        var memory = (nint)NativeMemory.AlignedAlloc((nuint)Math.Max(64, bytes), 64);
+        _memory.Add(memory);
+        return memory;
+    }
+
+    // ---- blocks
+
+    private ResidentBlock Start(Dim3 position)
+    {
+        if (!_idle.TryPop(out var block))
+        {
+            block = new ResidentBlock
+            {
+                Shared = Allocate(_sharedBytes + 64),
+                Warps = new WarpState[_warps],
+            };
+            var local = _program.LocalMemory == 0 ? 0 : Allocate((long)_warps * 32 * _program.LocalMemory);
+            for (var i = 0; i < _warps; i++)
+            {
+                block.Warps[i] = new WarpState
+                {
+                    Index = i,
+                    Frame = Allocate(_layout.Bytes),
+                    Local = local + (i * 32 * _program.LocalMemory),
+                };
+                new Span<byte>((void*)block.Warps[i].Frame, _layout.Bytes).Clear();
+            }
+        }
+
+        block.Position = position;
+        block.Living = _threads;
+        Array.Clear(block.Barriers);
+
+        // What shared memory starts with is undefined: zeros, or a NaN pattern where the order is seeded too.
+        new Span<byte>((void*)block.Shared, _sharedBytes).Fill(_launch.OrderSeed is null ? (byte)0 : (byte)0xFF);
+        var order = _launch.OrderSeed is { } seed ? (int)(BlockQueue.Mix(seed ^ (ulong)position.X) % (ulong)_warps) : 0;
+        block.FirstWarp = order;
+        _block = block;
+        foreach (var warp in block.Warps)
+        {
+            StartWarp(warp);
+        }
+
+        return block;
+    }
+
+    private void StartWarp(WarpState warp)
+    {
+        var living = Math.Min(32, _threads - (warp.Index * 32));
+        warp.Alive = living == 32 ? uint.MaxValue : (1u << living) - 1;
+        warp.Waiting = 0;
+        warp.Parked = 0;
+        warp.Blocked = 0;
+        warp.MustStep = false;
+        warp.Segment = 0;
+        warp.IsConverged = _fast is not null && living == 32;
+        warp.Version = warp.IsConverged ? _fast!.Current : null;
+        Array.Clear(warp.Lanes);
+        _warp = warp;
+        foreach (var register in _program.Specials)
+        {
+            SetSpecial(warp, register);
+        }
+    }
+
+    private void SetSpecial(WarpState warp, IrRegister register)
+    {
+        var form = warp.Version is { } version ? version.Forms![register.Index] : LaneForm.Varying;
+        if (SpecialValues.IsOfThread(register.Special))
+        {
+            var bias = register.Special == SpecialValue.LocalBase ? warp.Local : 0;
+            if (form.IsScalar)
+            {
+                *(long*)(warp.Frame + _layout.Uniform(register)) = SpecialValues.OfThread(register.Special, _launch.Block, warp.Index, 0, _program.LocalMemory) + bias;
+                return;
+            }
+
+            for (var lane = 0; lane < 32; lane++)
+            {
+                SetLane(warp, register, lane, SpecialValues.OfThread(register.Special, _launch.Block, warp.Index, lane, _program.LocalMemory) + bias);
+            }
+
+            return;
+        }
+
+        var value = ValueOf(register, warp);
+        if (form.IsScalar)
+        {
+            *(long*)(warp.Frame + _layout.Uniform(register)) = value;
+            return;
+        }
+
+        for (var lane = 0; lane < 32; lane++)
+        {
+            SetLane(warp, register, lane, value);
+        }
+    }
+
+    private long ValueOf(IrRegister register, WarpState warp) => register.Special switch
+    {
+        SpecialValue.NtidX => _launch.Block.X,
+        SpecialValue.NtidY => _launch.Block.Y,
+        SpecialValue.NtidZ => _launch.Block.Z,
+        SpecialValue.CtaidX => _block.Position.X,
+        SpecialValue.CtaidY => _block.Position.Y,
+        SpecialValue.CtaidZ => _block.Position.Z,
+        SpecialValue.NctaidX => _launch.Grid.X,
+        SpecialValue.NctaidY => _launch.Grid.Y,
+        SpecialValue.NctaidZ => _launch.Grid.Z,
+        SpecialValue.WarpId => warp.Index,
+        SpecialValue.WarpCount => _warps,
+        SpecialValue.SmCount => _launch.Properties.MultiprocessorCount,
+        SpecialValue.DynamicSharedBytes => _launch.DynamicSharedMemory,
+        SpecialValue.TotalSharedBytes => _sharedBytes,
+        SpecialValue.SharedBase => _block.Shared,
+        SpecialValue.Variable => register.Symbol == Lowering.DynamicSharedSymbol ? _program.StaticSharedMemory : (long)_launch.Variables[register.Symbol!],
+
+        // The virtual multiprocessor and grid have no number of their own.
+        _ => 0,
+    };
+
+    private void SetLane(WarpState warp, IrRegister register, int lane, long value)
+    {
+        var place = warp.Frame + _layout.HeaderBytes + ((lane >> 3) * _layout.GroupBytes) + _layout.Lanes(register);
+        if (register.IsWide)
+        {
+            ((long*)place)[lane & 7] = value;
+        }
+        else
+        {
+            ((int*)place)[lane & 7] = unchecked((int)value);
+        }
+    }
+
+    // ---- warps
+
+    // Runs each warp of a block that can run; true where one ended or came to a barrier.
+    private bool RunOnce(ResidentBlock block)
+    {
+        _block = block;
+        _context->SharedLow = block.Shared;
+        _context->SharedHigh = block.Shared + _sharedBytes;
+        var progress = false;
+        var any = false;
+        for (var i = 0; i < block.Warps.Length; i++)
+        {
+            var warp = block.Warps[(i + block.FirstWarp) % block.Warps.Length];
+            while (warp.Alive != warp.Waiting)
+            {
+                any = true;
+                if (!RunWarp(warp))
+                {
+                    break;
+                }
+
+                progress = true;
+            }
+        }
+
+        if (!any && block.Living > 0)
+        {
+            ThrowAtBarrier(block);
+        }
+
+        return progress;
+    }
+
+    // False where the warp only looped until its fuel was used up.
+    private bool RunWarp(WarpState warp)
+    {
+        _warp = warp;
+        _context->Frame = warp.Frame;
+        _context->LocalLow = warp.Local;
+        _context->LocalHigh = warp.Local + (32 * _program.LocalMemory);
+        _context->Fuel = Fuel;
+        _context->Granted = -1;
+        while (true)
+        {
+            var stop = warp.IsConverged ? StepFast(warp) : StepGeneral(warp);
+            if (stop is { } progress)
+            {
+                return progress;
+            }
+        }
+    }
+
+    // One call of the fast method. Null to go on; else whether the warp has got somewhere.
+    private bool? StepFast(WarpState warp)
+    {
+        var current = _fast!.Current;
+        if (!ReferenceEquals(warp.Version, current))
+        {
+            // Forms were given up while the warp slept.
+            LeaveFast(warp, _program.Kernel.Segments[warp.Segment].LiveRegisters);
+            SetAllLanes(warp, warp.Segment);
+            return null;
+        }
+
+        Version = current;
+        _context->Mask = uint.MaxValue;
+        _context->Alive = uint.MaxValue;
+        var answer = current.Run((nint)_context, warp.Frame, warp.Segment);
+        var segment = answer & 0xFFFFFF;
+        switch ((Reason)(answer >> 24))
+        {
+            case Reason.Continue:
+                warp.Segment = segment;
+                return null;
+            case Reason.Exit:
+                End(warp, uint.MaxValue);
+                return true;
+            case Reason.Barrier:
+                warp.Segment = segment;
+                Arrive(warp, segment, uint.MaxValue);
+                return true;
+            case Reason.Yield:
+                warp.Segment = segment;
+                return false;
+            case Reason.Leave:
+                LeaveFast(warp, _program.Kernel.Segments[segment].LiveRegisters);
+                SetAllLanes(warp, segment);
+                warp.MustStep = true;
+                return null;
+            default:
+                var last = _program.Kernel.Segments[segment];
+                LeaveFast(warp, last.LiveOutRegisters);
+                Part(warp, last.Block, uint.MaxValue, _context->Taken);
+                return null;
+        }
+    }
+
+    private static void SetAllLanes(WarpState warp, int segment) => Array.Fill(warp.Lanes, segment);
+
+    private static void Part(WarpState warp, IrBlock block, uint mask, uint taken)
+    {
+        var to = block.Taken!.Segments[0].Index;
+        var next = block.Next!.Segments[0].Index;
+        for (; mask != 0; mask &= mask - 1)
+        {
+            var lane = BitOperations.TrailingZeroCount(mask);
+            warp.Lanes[lane] = (taken >> lane & 1) != 0 ? to : next;
+        }
+    }
+
+    // One call of the general method, for the lanes at the lowest segment.
+    private bool? StepGeneral(WarpState warp)
+    {
+        var ready = warp.Alive & ~warp.Waiting & ~warp.Parked & ~warp.Blocked;
+        if (ready == 0)
+        {
+            if (warp.Alive == warp.Waiting)
+            {
+                return true;
+            }
+
+            if (warp.Parked != 0)
+            {
+                warp.Parked = 0;
+                warp.Blocked = 0;
+                return false;
+            }
+
+            ThrowAtWarpSync(warp);
+        }
+
+        var lowest = int.MaxValue;
+        for (var bits = ready; bits != 0; bits &= bits - 1)
+        {
+            lowest = Math.Min(lowest, warp.Lanes[BitOperations.TrailingZeroCount(bits)]);
+        }
+
+        uint mask = 0;
+        var other = int.MaxValue;
+        for (var bits = warp.Alive & ~warp.Waiting; bits != 0; bits &= bits - 1)
+        {
+            var lane = BitOperations.TrailingZeroCount(bits);
+            var at = warp.Lanes[lane];
+            if (at == lowest)
+            {
+                mask |= 1u << lane;
+            }
+            else
+            {
+                other = Math.Min(other, at);
+            }
+        }
+
+        if (mask == uint.MaxValue && _fast is not null)
+        {
+            if (!warp.MustStep)
+            {
+                EnterFast(warp, lowest);
+                return null;
+            }
+
+            // The converged warp goes no further here than it must.
+            other = 0;
+        }
+
+        return RunGeneral(warp, mask, lowest, other);
+    }
+
+    private bool? RunGeneral(WarpState warp, uint mask, int segment, int lowestOther)
+    {
+        warp.MustStep = false;
+        Version = _program.General;
+        _context->Mask = mask;
+        _context->Alive = warp.Alive;
+        _context->LowestOther = lowestOther;
+        SetMask(warp, mask);
+        var answer = Version.Run((nint)_context, warp.Frame, segment);
+        var at = answer & 0xFFFFFF;
+        switch ((Reason)(answer >> 24))
+        {
+            case Reason.Continue:
+                Move(warp, mask, at);
+                break;
+            case Reason.Exit:
+                warp.Blocked = 0;
+                End(warp, mask);
+                return warp.Alive == 0 ? true : null;
+            case Reason.Barrier:
+                Move(warp, mask, at);
+                Arrive(warp, at, mask);
+                break;
+            case Reason.Yield:
+                Move(warp, mask, at);
+                warp.Parked |= mask;
+                _context->Fuel = Fuel;
+                return null;
+            case Reason.WarpSync:
+                Move(warp, mask, at);
+                var granted = Gathered(warp, mask, at);
+                if (granted != 0)
+                {
+                    _context->Granted = at;
+                    return RunGeneral(warp, granted, at, 0);
+                }
+
+                warp.Blocked |= mask;
+                return null;
+            default:
+                Part(warp, _program.Kernel.Segments[at].Block, mask, _context->Taken);
+                break;
+        }
+
+        warp.Blocked = 0;
+        return null;
+    }
+
+    private static void Move(WarpState warp, uint mask, int segment)
+    {
+        for (; mask != 0; mask &= mask - 1)
+        {
+            warp.Lanes[BitOperations.TrailingZeroCount(mask)] = segment;
+        }
+    }
+
+    // The lanes that may do a warp-level instruction together: all living ones that the first lane's member mask names.
+    private uint Gathered(WarpState warp, uint mask, int segment)
+    {
+        var operation = Version.WarpOpOf(segment);
+        var lanes = new WarpLanes(warp.Frame, _layout.HeaderBytes, _layout.GroupBytes);
+        for (var bits = mask; bits != 0; bits &= bits - 1)
+        {
+            var members = (uint)lanes.Get32(operation.Sources[^1], BitOperations.TrailingZeroCount(bits)) & warp.Alive;
+            if ((members & ~mask) == 0 && members != 0)
+            {
+                return members;
+            }
+        }
+
+        return 0;
+    }
+
+    private void SetMask(WarpState warp, uint mask)
+    {
+        var place = warp.Frame + _layout.HeaderBytes;
+        var bit = Vector256.Create(1, 2, 4, 8, 16, 32, 64, 128);
+        for (var group = 0; group < FrameLayout.Groups; group++)
+        {
+            var bits = (int)(mask >> (8 * group) & 0xFF);
+            Vector256.Equals(Vector256.Create(bits) & bit, bit).Store((int*)(place + FrameLayout.MaskOffset));
+            *(int*)(place + FrameLayout.MaskBitsOffset) = bits;
+            place += _layout.GroupBytes;
+        }
+    }
+
+    private void End(WarpState warp, uint mask)
+    {
+        warp.Alive &= ~mask;
+        warp.Parked &= warp.Alive;
+        _block.Living -= BitOperations.PopCount(mask);
+
+        // A barrier waits for the living alone.
+        for (var id = 0; id < _block.Barriers.Length; id++)
+        {
+            TryRelease(id);
+        }
+    }
+
+    // ---- forms
+
+    // Writes out as lanes what the fast method kept as scalars.
+    private void LeaveFast(WarpState warp, IrRegister[] registers)
+    {
+        var forms = warp.Version!.Forms!;
+        foreach (var register in registers)
+        {
+            var form = forms[register.Index];
+            if (form.IsVarying)
+            {
+                continue;
+            }
+
+            var scalar = form.Constant ?? *(long*)(warp.Frame + _layout.Uniform(register));
+            var place = warp.Frame + _layout.HeaderBytes + _layout.Lanes(register);
+            if (form.Pattern is { } pattern)
+            {
+                for (var lane = 0; lane < 32; lane++)
+                {
+                    SetLane(warp, register, lane, unchecked(scalar + pattern.Lanes[lane]));
+                }
+            }
+            else if (register.IsWide)
+            {
+                var value = Vector256.Create(scalar);
+                for (var group = 0; group < FrameLayout.Groups; group++, place += _layout.GroupBytes)
+                {
+                    value.Store((long*)place);
+                    value.Store((long*)place + 4);
+                }
+            }
+            else
+            {
+                var value = Vector256.Create(unchecked((int)scalar));
+                for (var group = 0; group < FrameLayout.Groups; group++, place += _layout.GroupBytes)
+                {
+                    value.Store((int*)place);
+                }
+            }
+        }
+
+        warp.IsConverged = false;
+        warp.Version = null;
+    }
+
+    // Checks that registers have their forms; those that have not are given up.
+    private void EnterFast(WarpState warp, int segment)
+    {
+        while (true)
+        {
+            var version = _fast!.Current;
+            List<int>? failed = null;
+            foreach (var register in _program.Kernel.Segments[segment].LiveRegisters)
+            {
+                var form = version.Forms![register.Index];
+                if (!form.IsVarying && !TryMakeScalar(warp, register, form))
+                {
+                    (failed ??= []).Add(register.Index);
+                }
+            }
+
+            if (failed is null)
+            {
+                warp.IsConverged = true;
+                warp.Segment = segment;
+                warp.Version = version;
+                return;
+            }
+
+            _fast.GiveUp(failed);
+        }
+    }
+
+    private bool TryMakeScalar(WarpState warp, IrRegister register, LaneForm form)
+    {
+        var place = warp.Frame + _layout.HeaderBytes + _layout.Lanes(register);
+        var uniform = (long*)(warp.Frame + _layout.Uniform(register));
+        if (register.IsWide)
+        {
+            var first = *(long*)place - LanePattern.At(form.Pattern, 0);
+            for (var lane = 0; lane < 32; lane++)
+            {
+                if (((long*)(place + ((lane >> 3) * _layout.GroupBytes)))[lane & 7] - LanePattern.At(form.Pattern, lane) != first)
+                {
+                    return false;
+                }
+            }
+
+            *uniform = first;
+            return form.Constant is not { } constant || constant == first;
+        }
+
+        var start = unchecked(*(int*)place - (int)LanePattern.At(form.Pattern, 0));
+        if (form.Pattern is null)
+        {
+            var same = Vector256.Create(start);
+            var p = place;
+            for (var group = 0; group < FrameLayout.Groups; group++, p += _layout.GroupBytes)
+            {
+                if (!Vector256.EqualsAll(Vector256.Load((int*)p), same))
+                {
+                    return false;
+                }
+            }
+        }
+        else
+        {
+            for (var lane = 0; lane < 32; lane++)
+            {
+                if (unchecked(((int*)(place + ((lane >> 3) * _layout.GroupBytes)))[lane & 7] - (int)form.Pattern.Lanes[lane]) != start)
+                {
+                    return false;
+                }
+            }
+        }
+
+        *uniform = start;
+        return form.Constant is not { } known || unchecked((int)known) == start;
+    }
+
+    // ---- barriers
+
+    private void Arrive(WarpState warp, int segment, uint mask)
+    {
+        var operation = Version.WarpOpOf(segment);
+        var instruction = operation.Instruction;
+        var lanes = new WarpLanes(warp.Frame, _layout.HeaderBytes, _layout.GroupBytes);
+        var lane = BitOperations.TrailingZeroCount(mask);
+        var id = lanes.Get32(operation.Sources[0], lane);
+        if ((uint)id >= (uint)_block.Barriers.Length)
+        {
+            throw new GpuException(CudaResult.CUDA_ERROR_LAUNCH_FAILED, $"{DescribeThread(lane)} named barrier {id}; there are {_block.Barriers.Length}");
+        }
+
+        ref var barrier = ref _block.Barriers[id];
+        var isReduction = instruction.Opcode.Variant == 2;
+        var hasCount = operation.Sources.Length > (isReduction ? 2 : 1);
+        barrier.Arrived += BitOperations.PopCount(mask);
+        barrier.Expected = hasCount ? lanes.Get32(operation.Sources[1], lane) : 0;
+        if (isReduction)
+        {
+            var votes = 0;
+            var negated = instruction.Sources[^1].Negated;
+            for (var bits = mask; bits != 0; bits &= bits - 1)
+            {
+                votes += lanes.Get32(operation.Sources[^1], BitOperations.TrailingZeroCount(bits)) != 0 != negated ? 1 : 0;
+            }
+
+            barrier.Votes += votes;
+        }
+
+        if (instruction.Opcode.Variant == 1)
+        {
+            // An arrival alone does not wait.
+            Resume(warp, mask, segment + 1);
+        }
+        else
+        {
+            warp.Waiting |= mask;
+            (barrier.Waiting ??= []).Add((warp, mask, segment));
+        }
+
+        TryRelease(id);
+    }
+
+    private static void Resume(WarpState warp, uint mask, int segment)
+    {
+        if (warp.IsConverged)
+        {
+            warp.Segment = segment;
+        }
+        else
+        {
+            Move(warp, mask, segment);
+        }
+    }
+
+    private void TryRelease(int id)
+    {
+        ref var barrier = ref _block.Barriers[id];
+        if (barrier.Arrived == 0 || barrier.Arrived < (barrier.Expected != 0 ? Math.Min(barrier.Expected, _block.Living) : _block.Living))
+        {
+            return;
+        }
+
+        var (arrived, votes, waiting) = (barrier.Arrived, barrier.Votes, barrier.Waiting);
+        barrier = default;
+        foreach (var (warp, mask, segment) in waiting ?? [])
+        {
+            warp.Waiting &= ~mask;
+            warp.Blocked = 0;
+            var version = warp.IsConverged ? warp.Version! : _program.General;
+            var operation = version.WarpOpOf(segment);
+            var opcode = operation.Instruction.Opcode;
+            if (opcode.Variant == 2 && operation.Results[0] >= 0)
+            {
+                var value = opcode.Atom switch
+                {
+                    AtomOp.And => votes == arrived ? -1 : 0,
+                    AtomOp.Or => votes > 0 ? -1 : 0,
+                    _ => votes,
+                };
+                var register = operation.Instruction.Results[0].Register!;
+                new WarpLanes(warp.Frame, _layout.HeaderBytes, _layout.GroupBytes).Broadcast32(operation.Results[0], mask, value);
+                *(long*)(warp.Frame + _layout.Uniform(register)) = value;
+            }
+
+            Resume(warp, mask, segment + 1);
+        }
+    }
+
+    // ---- errors of the schedule
+
+    private void ThrowAtBarrier(ResidentBlock block)
+    {
+        for (var id = 0; id < block.Barriers.Length; id++)
+        {
+            if (block.Barriers[id].Waiting is { Count: > 0 } waiting)
+            {
+                var (warp, mask, segment) = waiting[0];
+                _warp = warp;
+                var line = _program.Kernel.Segments[segment].Instructions.Span[0].Line;
+                throw new GpuException(
+                    CudaResult.CUDA_ERROR_LAUNCH_FAILED,
+                    $"{DescribeThread(BitOperations.TrailingZeroCount(mask))} waits at barrier {id} (PTX line {line}), where {block.Barriers[id].Arrived} of {block.Living} living threads have come; the others wait elsewhere");
+            }
+        }
+
+        throw new GpuException(CudaResult.CUDA_ERROR_LAUNCH_FAILED, $"kernel {_program.Name}, block {block.Position}: no thread can go on");
+    }
+
+    private void ThrowAtWarpSync(WarpState warp)
+    {
+        var lane = BitOperations.TrailingZeroCount(warp.Blocked & warp.Alive);
+        var line = _program.Kernel.Segments[warp.Lanes[lane]].Instructions.Span[0].Line;
+        throw new GpuException(
+            CudaResult.CUDA_ERROR_LAUNCH_FAILED,
+            $"{DescribeThread(lane)} waits at a warp-level instruction (PTX line {line}) whose member mask names lanes that do not come");
+    }
+}
+
+/// <summary>A block that has been started.</summary>
+internal sealed class ResidentBlock
+{
+    public Dim3 Position { get; set; }
+
+    public nint Shared { get; init; }
+
+    public required WarpState[] Warps { get; init; }
+
+    /// <summary>The warp that is run first.</summary>
+    public int FirstWarp { get; set; }
+
+    /// <summary>Threads that have not ended.</summary>
+    public int Living { get; set; }
+
+    public BarrierState[] Barriers { get; } = new BarrierState[16];
+}
+
+/// <summary>One of a block's barriers.</summary>
+internal struct BarrierState
+{
+    /// <summary>Threads that have arrived, and that must; 0 for all living ones.</summary>
+    public int Arrived;
+    public int Expected;
+
+    /// <summary>Arrivals whose predicate held.</summary>
+    public int Votes;
+
+    public List<(WarpState Warp, uint Mask, int Segment)>? Waiting;
+}
+
+/// <summary>A warp between two calls of compiled code.</summary>
+internal sealed class WarpState
+{
+    public int Index { get; init; }
+
+    public nint Frame { get; init; }
+
+    public nint Local { get; init; }
+
+    /// <summary>Lanes that have not ended; that wait at a barrier; that looped enough; that wait for lanes at a warp-level instruction.</summary>
+    public uint Alive { get; set; }
+
+    public uint Waiting { get; set; }
+
+    public uint Parked { get; set; }
+
+    public uint Blocked { get; set; }
+
+    /// <summary>All 32 lanes stand at <see cref="Segment"/> and the frame holds the forms of <see cref="Version"/>.</summary>
+    public bool IsConverged { get; set; }
+
+    public int Segment { get; set; }
+
+    public CompiledVersion? Version { get; set; }
+
+    /// <summary>The fast method has just given a segment back, so that the general one must do it.</summary>
+    public bool MustStep { get; set; }
+
+    /// <summary>Where each lane stands otherwise.</summary>
+    public int[] Lanes { get; } = new int[32];
+}

@@ -1,0 +1,225 @@
+// Cuts blocks into segments and finds which registers live across them. Both methods use the same cut, so that a program
+// counter means the same in either.
+using FashionFlow.VirtualGpu.Ptx;
+
+namespace FashionFlow.VirtualGpu.Jit;
+
+/// <summary>
+/// A segment may run group of lanes by group of lanes, which is right for kernels without races: lanes meet at warp-level
+/// instructions alone. A load ends the segment where an earlier store of it may have written what the load reads, so that a
+/// load of one value for the whole warp may be done first.
+/// </summary>
+internal static class Segmentation
+{
+    private const int MaxInstructions = 300;
+
+    public static IrKernel Divide(string name, List<IrRegister> registers, List<IrBlock> blocks, int staticShared, int localBytes, int sites)
+    {
+        var segments = new List<Segment>();
+        foreach (var block in blocks)
+        {
+            Divide(block, segments);
+        }
+
+        var inFrame = FindLiveness(registers, segments);
+        return new IrKernel
+        {
+            Name = name,
+            Registers = registers,
+            Blocks = blocks,
+            Segments = segments,
+            StaticShared = staticShared,
+            LocalBytes = localBytes,
+            Sites = sites,
+            InFrame = inFrame,
+        };
+    }
+
+    private static void Divide(IrBlock block, List<Segment> segments)
+    {
+        var instructions = block.Instructions.ToArray();
+        var start = 0;
+        var stored = new bool[8];
+
+        void Close(int end, bool isWarpLevel = false)
+        {
+            if (end > start)
+            {
+                var segment = new Segment
+                {
+                    Index = segments.Count,
+                    Block = block,
+                    Instructions = instructions.AsMemory(start, end - start),
+                    IsWarpLevel = isWarpLevel,
+                };
+                segments.Add(segment);
+                block.Segments.Add(segment);
+            }
+
+            start = end;
+            Array.Clear(stored);
+        }
+
+        for (var i = 0; i < instructions.Length; i++)
+        {
+            var instruction = instructions[i];
+            if (instruction.IsWarpLevel)
+            {
+                Close(i);
+                Close(i + 1, isWarpLevel: true);
+                continue;
+            }
+
+            if (i - start >= MaxInstructions)
+            {
+                Close(i);
+            }
+
+            if (instruction.Op is not (Op.Ld or Op.St))
+            {
+                continue;
+            }
+
+            var space = instruction.Opcode.Space;
+            if (instruction.Opcode.Strong)
+            {
+                Close(i);
+            }
+            else if (instruction.Op == Op.Ld && !instruction.Opcode.ReadOnly && space is PtxSpace.Generic or PtxSpace.Global or PtxSpace.Shared
+                && (stored[(int)space] || stored[(int)PtxSpace.Generic] || (space == PtxSpace.Generic && (stored[(int)PtxSpace.Global] || stored[(int)PtxSpace.Shared]))))
+            {
+                Close(i);
+            }
+
+            if (instruction.Op == Op.St)
+            {
+                stored[(int)space] = true;
+            }
+
+            if (instruction.Opcode.Strong)
+            {
+                Close(i + 1);
+            }
+        }
+
+        Close(instructions.Length);
+
+        // What follows a warp-level instruction is a segment of its own, if an empty one: there a warp goes on after a barrier.
+        if (block.Segments.Count == 0 || block.Segments[^1].IsWarpLevel)
+        {
+            var empty = new Segment { Index = segments.Count, Block = block, Instructions = default, IsWarpLevel = false };
+            segments.Add(empty);
+            block.Segments.Add(empty);
+        }
+
+        block.Segments[^1].IsLast = true;
+    }
+
+    private static bool[] FindLiveness(List<IrRegister> registers, List<Segment> segments)
+    {
+        var size = registers.Count;
+        var uses = new BitSet[segments.Count];
+        var definitions = new BitSet[segments.Count];
+        foreach (var segment in segments)
+        {
+            var use = new BitSet(size);
+            var definition = new BitSet(size);
+            foreach (var instruction in segment.Instructions.Span)
+            {
+                foreach (var source in instruction.Sources)
+                {
+                    if (source.Register is { } register && !definition[register.Index])
+                    {
+                        use.Add(register.Index);
+                    }
+                }
+
+                foreach (var result in instruction.Results)
+                {
+                    if (result.Register is { } register)
+                    {
+                        definition.Add(register.Index);
+                    }
+                }
+            }
+
+            if (segment.IsLast && segment.Block.Condition.Register is { } condition && !definition[condition.Index])
+            {
+                use.Add(condition.Index);
+            }
+
+            uses[segment.Index] = use;
+            definitions[segment.Index] = definition;
+            segment.LiveIn = use.Copy();
+            segment.LiveOut = new BitSet(size);
+        }
+
+        bool changed;
+        do
+        {
+            changed = false;
+            for (var i = segments.Count - 1; i >= 0; i--)
+            {
+                var segment = segments[i];
+                var grew = false;
+                if (!segment.IsLast)
+                {
+                    grew = segment.LiveOut.UnionWith(segments[i + 1].LiveIn);
+                }
+                else
+                {
+                    if (segment.Block.Next is { } next)
+                    {
+                        grew |= segment.LiveOut.UnionWith(next.Segments[0].LiveIn);
+                    }
+
+                    if (segment.Block.Taken is { } taken)
+                    {
+                        grew |= segment.LiveOut.UnionWith(taken.Segments[0].LiveIn);
+                    }
+                }
+
+                if (!grew)
+                {
+                    continue;
+                }
+
+                changed = true;
+                var flow = segment.LiveOut.Copy();
+                flow.Subtract(definitions[i]);
+                segment.LiveIn.UnionWith(flow);
+            }
+        }
+        while (changed);
+
+        // Warp-level instructions work on the frame.
+        var inFrame = new bool[size];
+        foreach (var segment in segments)
+        {
+            segment.LiveRegisters = [.. registers.Where(r => segment.LiveIn[r.Index])];
+            segment.LiveOutRegisters = [.. registers.Where(r => segment.LiveOut[r.Index])];
+            foreach (var register in segment.LiveRegisters)
+            {
+                inFrame[register.Index] = true;
+            }
+
+            if (segment.IsWarpLevel)
+            {
+                foreach (var operand in segment.Instructions.Span[0].Sources.Concat(segment.Instructions.Span[0].Results))
+                {
+                    if (operand.Register is { } register)
+                    {
+                        inFrame[register.Index] = true;
+                    }
+                }
+            }
+        }
+
+        foreach (var register in registers)
+        {
+            inFrame[register.Index] |= register.Special != SpecialValue.None;
+        }
+
+        return inFrame;
+    }
+}
