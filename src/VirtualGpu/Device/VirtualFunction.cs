@@ -91,7 +91,7 @@ public sealed class VirtualFunction : GpuFunction
                     Variables = _module.Addresses,
                     Method = device.Options.Method,
                     OrderSeed = device.Options.OrderSeed,
-                    WorkerThreads = device.Workers.Threads,
+                    Workers = device.Workers,
                     Properties = device.Properties,
                     Print = device.Options.Print,
                 });
