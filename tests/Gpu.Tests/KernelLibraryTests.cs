@@ -115,6 +115,21 @@ public sealed class KernelLibraryTests
     }
 
     [Test]
+    public async Task Loading_ahead_keeps_an_error_for_the_first_use()
+    {
+        using var device = new VirtualDevice();
+        using var library = Library(device, Sources(), ShippedKernels.None, new MissingCompiler());
+        await library.PreloadAsync([Entry]);
+        Assert.Throws<KernelCompilationException>(() => library.GetFunction(Entry));
+
+        var compiler = new CountingCompiler();
+        using var other = Library(device, Sources(), ShippedKernels.None, compiler);
+        await other.PreloadAsync([Entry]);
+        Assert.That(RunScale(device, other), Is.EqualTo([2f, 4f, 6f]));
+        Assert.That(compiler.Count, Is.EqualTo(1));
+    }
+
+    [Test]
     public void A_compiler_without_the_target_takes_the_next_that_the_device_can_run()
     {
         using var device = new VirtualDevice();
@@ -190,18 +205,6 @@ public sealed class KernelLibraryTests
         var kernels = device.Kernels;
         device.Dispose();
         Assert.Throws<ObjectDisposedException>(() => kernels.GetFunction(KernelCatalog.Entries[0]));
-    }
-
-    /// <summary>The probe: prints where the code of a kernel file, or of all of them, comes from in this process.</summary>
-    internal static int PrintOrigin(string file)
-    {
-        using var device = new VirtualDevice();
-        foreach (var name in file == "all" ? KernelSourceSet.Embedded.Files : [file])
-        {
-            Console.WriteLine($"{name} {device.Kernels.OriginOf(name)}");
-        }
-
-        return 0;
     }
 
     private static float[] RunScale(VirtualDevice device, KernelLibrary library)

@@ -56,8 +56,6 @@ internal static class ProbeProcess
                 return KernelCacheTests.WriteAndRead(new KernelCache(directory), key, int.Parse(count));
             case ["cuda-device", var probe]:
                 return CudaDeviceTests.Run(probe);
-            case ["shipped", var file]:
-                return KernelLibraryTests.PrintOrigin(file);
             default:
                 Console.Error.WriteLine("this is a test assembly; run ./test");
                 return 2;

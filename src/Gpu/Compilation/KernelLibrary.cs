@@ -53,6 +53,25 @@ public sealed class KernelLibrary : IDisposable
         return (uint)entry.Index < (uint)functions.Length && functions[entry.Index] is { } function ? function : AddFunction(entry);
     }
 
+    /// <summary>
+    /// Loads kernels ahead on another thread, while the caller does something else, such as reading weights. An error is kept
+    /// for whoever uses the kernel.
+    /// </summary>
+    public Task PreloadAsync(IEnumerable<KernelEntry> entries) => Task.Run(() =>
+    {
+        foreach (var entry in entries)
+        {
+            try
+            {
+                GetFunction(entry);
+            }
+            catch (Exception exception) when (exception is KernelCompilationException or GpuException or ObjectDisposedException)
+            {
+                // The first launch says it again, to somebody who can act on it.
+            }
+        }
+    });
+
     /// <summary>The module of a kernel file.</summary>
     public GpuModule GetModule(string file) => Load(file).Module;
 

@@ -1,0 +1,260 @@
+// The two scripts at the root, in a tree of their own with a dotnet that only pretends: when they build, what they pass on,
+// what they say where something is missing.
+using System.Diagnostics;
+
+namespace FashionFlow.App.Tests;
+
+[System.Runtime.Versioning.SupportedOSPlatform("linux")]
+public sealed class ScriptTests
+{
+    // What the scripts may call. A machine without ffmpeg or dotnet is one that does not have them here.
+    private static readonly string[] Tools =
+        ["awk", "basename", "bash", "cat", "cksum", "dirname", "env", "find", "flock", "grep", "head", "mkdir", "mktemp", "mv", "readlink", "rm", "sed", "sort", "tail", "tee", "touch", "tr"];
+
+    private const string Dotnet = """
+        #!/usr/bin/env bash
+        root=$FAKE_ROOT
+        case $1 in
+            --list-sdks) echo "10.0.100 [/fake]" ;;
+            build)
+                echo built >> "$root/builds"
+                [ -e "$root/broken" ] && { echo "$root/src/App/Program.cs(1,1): error CS1002: ; expected"; exit 1; }
+                mkdir -p "$root/src/App/bin/Release/net10.0"
+                printf '#!/usr/bin/env bash\n[ "$1" = kernels ] && exit 0\nprintf "<%%s>" "$@"\nexit "${FAKE_EXIT:-0}"\n' > "$root/src/App/bin/Release/net10.0/FashionFlow.App"
+                chmod +x "$root/src/App/bin/Release/net10.0/FashionFlow.App" ;;
+            vstest) printf '%s\n' "$@" > "$root/vstest"; cat "$root/results"; exit "$(cat "$root/status")" ;;
+        esac
+        """;
+
+    private string _root = "";
+
+    [SetUp]
+    public void Make_a_tree()
+    {
+        _root = Directory.CreateTempSubdirectory("fashionflow scripts ").FullName;
+        foreach (var folder in new[] { "bin", "src/App", "kernels", "tools", "tests/A.Tests" })
+        {
+            Directory.CreateDirectory(Path.Combine(_root, folder));
+        }
+
+        var tree = SourceTree();
+        foreach (var file in new[] { "fashionflow", "test", "tools/setup.sh" })
+        {
+            File.Copy(Path.Combine(tree, file), Path.Combine(_root, file));
+        }
+
+        foreach (var file in new[] { "src/App/Program.cs", "kernels/a.cu", "Directory.Build.props", "global.json", "tests/A.Tests/A.Tests.csproj" })
+        {
+            File.WriteAllText(Path.Combine(_root, file), "");
+        }
+
+        foreach (var tool in Tools)
+        {
+            var path = new[] { "/usr/bin/", "/bin/" }.Select(p => p + tool).First(File.Exists);
+            File.CreateSymbolicLink(Path.Combine(_root, "bin", tool), path);
+        }
+
+        Executable("dotnet", Dotnet.Replace("$FAKE_ROOT", $"'{_root}'"));
+        Executable("chmod", "#!/usr/bin/env bash\nexec /bin/chmod \"$@\"\n");
+        Executable("ffmpeg", "#!/usr/bin/env bash\n");
+        Executable("id", "#!/usr/bin/env bash\necho 1000\n");
+        // NVRTC and the driver's library are there.
+        Executable("ldconfig", "#!/usr/bin/env bash\necho 'libnvrtc.so.12 libcuda.so.1'\n");
+    }
+
+    [TearDown]
+    public void Remove_the_tree() => Directory.Delete(_root, recursive: true);
+
+    [Test]
+    public async Task The_command_builds_once_and_passes_arguments_and_exit_code()
+    {
+        var first = await RunAsync("fashionflow", ["generate", "a b.jpg", "", "*"], exit: 3);
+        Assert.That(first.Output, Is.EqualTo("<generate><a b.jpg><><*>"));
+        Assert.That(first.Code, Is.EqualTo(3));
+        Assert.That(first.Errors, Does.Contain("building"));
+        var second = await RunAsync("fashionflow", ["doctor"]);
+        Assert.That((second.Output, second.Errors, second.Code), Is.EqualTo(("<doctor>", "", 0)));
+        Assert.That(Builds(), Is.EqualTo(1));
+    }
+
+    [Test]
+    public async Task It_works_through_a_link_and_from_anywhere()
+    {
+        var link = Path.Combine(_root, "bin", "ff");
+        File.CreateSymbolicLink(link, Path.Combine("..", "fashionflow"));
+        var run = await RunAsync(link, ["--version"], directory: "/");
+        Assert.That((run.Output, run.Code), Is.EqualTo(("<--version>", 0)), run.Errors);
+    }
+
+    [TestCase("src/App/Program.cs")]
+    [TestCase("kernels/a.cu")]
+    [TestCase("Directory.Build.props")]
+    public async Task A_changed_source_builds_again_even_if_it_is_older(string file)
+    {
+        await RunAsync("fashionflow", []);
+        File.SetLastWriteTimeUtc(Path.Combine(_root, file), DateTime.UtcNow.AddHours(-2));
+        await RunAsync("fashionflow", []);
+        Assert.That(Builds(), Is.EqualTo(2));
+    }
+
+    [Test]
+    public async Task A_source_that_is_gone_builds_again()
+    {
+        await RunAsync("fashionflow", []);
+        File.Delete(Path.Combine(_root, "kernels", "a.cu"));
+        await RunAsync("fashionflow", []);
+        Assert.That(Builds(), Is.EqualTo(2));
+    }
+
+    [Test]
+    public async Task Two_first_uses_at_a_time_build_once()
+    {
+        var runs = await Task.WhenAll(RunAsync("fashionflow", ["a"]), RunAsync("fashionflow", ["b"]));
+        Assert.That(runs.Select(r => r.Output), Is.EqualTo(["<a>", "<b>"]));
+        Assert.That(Builds(), Is.EqualTo(1));
+    }
+
+    [Test]
+    public async Task A_failed_build_shows_the_error_and_is_tried_again()
+    {
+        File.WriteAllText(Path.Combine(_root, "broken"), "");
+        for (var i = 1; i <= 2; i++)
+        {
+            var run = await RunAsync("fashionflow", ["doctor"]);
+            Assert.That((run.Output, run.Code), Is.EqualTo(("", 1)));
+            Assert.That(run.Errors, Does.Contain("error CS1002: ; expected").And.Contain("the build failed"));
+            Assert.That(Builds(), Is.EqualTo(i));
+        }
+    }
+
+    [Test]
+    public async Task Without_the_sdk_one_line_says_how_to_get_it()
+    {
+        File.Delete(Path.Combine(_root, "bin", "dotnet"));
+        foreach (var script in new[] { "fashionflow", "test" })
+        {
+            var run = await RunAsync(script, []);
+            Assert.That(run.Code, Is.EqualTo(1));
+            Assert.That(run.Errors.Split('\n'), Has.Length.EqualTo(2), "one line");
+            Assert.That(run.Errors, Does.Contain(".NET 10 SDK is missing").And.Contain("apt-get install -y dotnet-sdk-10.0"));
+        }
+    }
+
+    [TestCase("generate", true)]
+    [TestCase("demo", true)]
+    [TestCase("generate --help", false)]
+    [TestCase("compare", false)]
+    public async Task Without_ffmpeg_and_root_what_makes_videos_says_what_to_run(string arguments, bool needed)
+    {
+        File.Delete(Path.Combine(_root, "bin", "ffmpeg"));
+        var run = await RunAsync("fashionflow", arguments.Split(' '));
+        Assert.That(run.Code, Is.EqualTo(needed ? 1 : 0));
+        Assert.That(run.Errors, needed ? Does.Contain("sudo apt-get install -y ffmpeg") : Does.Not.Contain("ffmpeg"));
+    }
+
+    [Test]
+    public async Task With_root_ffmpeg_is_installed_without_a_question()
+    {
+        File.Delete(Path.Combine(_root, "bin", "ffmpeg"));
+        Executable("id", "#!/usr/bin/env bash\necho 0\n");
+        Executable("apt-cache", "#!/usr/bin/env bash\necho '  Candidate: 7.1'\n");
+        Executable("apt-get", $"#!/usr/bin/env bash\necho \"$DEBIAN_FRONTEND $*\" >> '{_root}/apt'\n");
+        var run = await RunAsync("fashionflow", ["demo"]);
+        Assert.That((run.Output, run.Code), Is.EqualTo(("<demo>", 0)), run.Errors);
+        Assert.That(
+            File.ReadAllText(Path.Combine(_root, "apt")),
+            Is.EqualTo("noninteractive -qq -o DPkg::Lock::Timeout=300 install -y --no-install-recommends ffmpeg\n"));
+    }
+
+    [TestCase("Passed!  - Failed:     0, Passed:    51, Skipped:     0, Total:    51, Duration: 8 s - A.dll (net10.0)\nPassed!  - Failed:     0, Passed:     9, Skipped:     0, Total:     9, Duration: 8 ms - B.dll (net10.0)", 0, "60 passed, 0 failed, 0 skipped", 0)]
+    [TestCase("  Failed A_test [1 s]\n  Error Message:\n   wrong\nFailed!  - Failed:     2, Passed:     3, Skipped:     1, Total:     6, Duration: 8 s - A.dll (net10.0)", 1, "3 passed, 2 failed, 1 skipped", 1)]
+    [TestCase("Passed!  - Failed:     0, Passed:     5, Skipped:     0, Total:     5, Duration: 8 s - A.dll (net10.0)\nThe active test run was aborted. Reason: Test host process crashed", 1, "5 passed, 1 failed, 0 skipped", 1)]
+    [TestCase("No test matches the given testcase filter", 0, "0 passed, 1 failed, 0 skipped", 1)]
+    public async Task Test_ends_with_the_sums_and_the_exit_code_that_goes_with_them(string results, int status, string last, int code)
+    {
+        Prepare(results, status);
+        var run = await RunAsync("test", []);
+        Assert.That(run.Output.TrimEnd().Split('\n')[^1], Is.EqualTo(last), run.Errors);
+        Assert.That(run.Code, Is.EqualTo(code));
+        if (results.Contains("wrong", StringComparison.Ordinal))
+        {
+            Assert.That(run.Output, Does.Contain("Failed A_test").And.Contain("wrong"));
+        }
+    }
+
+    [TestCase("", "--TestCaseFilter:TestCategory!=Long")]
+    [TestCase("Gemm Conv", "--TestCaseFilter:TestCategory!=Long&(FullyQualifiedName~Gemm|FullyQualifiedName~Conv)")]
+    [TestCase("--long Gemm", "--TestCaseFilter:(FullyQualifiedName~Gemm)")]
+    public async Task Test_filters_by_name_and_leaves_the_long_corpora_to_long(string arguments, string filter)
+    {
+        Prepare("Passed!  - Failed:     0, Passed:     5, Skipped:     0, Total:     5", 0);
+        await RunAsync("test", arguments.Split(' ', StringSplitOptions.RemoveEmptyEntries));
+        Assert.That(
+            File.ReadAllLines(Path.Combine(_root, "vstest")),
+            Is.EqualTo(["vstest", "tests/A.Tests/bin/Release/net10.0/A.Tests.dll", filter, "--logger:console;verbosity=minimal"]));
+    }
+
+    [Test]
+    public async Task A_test_build_that_fails_counts_as_a_failure()
+    {
+        Prepare("", 0);
+        File.WriteAllText(Path.Combine(_root, "broken"), "");
+        var run = await RunAsync("test", []);
+        Assert.That(run.Output, Does.Contain("error CS1002").And.EndWith("0 passed, 1 failed, 0 skipped\n"));
+        Assert.That(run.Code, Is.EqualTo(1));
+    }
+
+    [Test]
+    public async Task An_unknown_option_of_test_is_named()
+    {
+        var run = await RunAsync("test", ["--quick"]);
+        Assert.That(run.Errors, Does.Contain("unknown option --quick"));
+        Assert.That(run.Code, Is.EqualTo(2));
+    }
+
+    private static string SourceTree()
+    {
+        var at = AppContext.BaseDirectory;
+        while (!File.Exists(Path.Combine(at, "FashionFlow.Native.sln")))
+        {
+            at = Path.GetDirectoryName(at) ?? throw new InvalidOperationException("no source tree above the tests");
+        }
+
+        return at;
+    }
+
+    private int Builds() => File.ReadAllLines(Path.Combine(_root, "builds")).Length;
+
+    private void Prepare(string results, int status)
+    {
+        File.WriteAllText(Path.Combine(_root, "results"), results + "\n");
+        File.WriteAllText(Path.Combine(_root, "status"), $"{status}");
+    }
+
+    private void Executable(string name, string text)
+    {
+        var path = Path.Combine(_root, "bin", name);
+        File.Delete(path);
+        File.WriteAllText(path, text);
+        File.SetUnixFileMode(path, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+    }
+
+    private async Task<(string Output, string Errors, int Code)> RunAsync(string script, string[] arguments, int exit = 0, string? directory = null)
+    {
+        var start = new ProcessStartInfo(Path.Combine(_root, script), arguments)
+        {
+            UseShellExecute = false,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+            WorkingDirectory = directory ?? _root,
+        };
+        start.Environment["PATH"] = Path.Combine(_root, "bin");
+        start.Environment["FAKE_EXIT"] = $"{exit}";
+        start.Environment.Remove("DOTNET_ROOT");
+        using var process = Process.Start(start)!;
+        var errors = process.StandardError.ReadToEndAsync();
+        var output = await process.StandardOutput.ReadToEndAsync();
+        await process.WaitForExitAsync();
+        return (output, await errors, process.ExitCode);
+    }
+}
