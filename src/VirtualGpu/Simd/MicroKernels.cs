@@ -41,16 +41,50 @@ internal readonly struct Six : ICount
     public static int Value => 6;
 }
 
+/// <summary>What a microkernel computes: sum, plus what d holds if asked, plus bias and residual if there are any, into d.</summary>
+internal unsafe struct Tile<T>
+    where T : unmanaged
+{
+    /// <summary>For each piece of the block, <c>Rows</c> addresses, of which as many as the kernel has rows are read.</summary>
+    public nint* Pointers;
+
+    /// <summary>Elements of k in each piece; negative where they are left out.</summary>
+    public int* Lengths;
+
+    /// <summary>Pieces of the block.</summary>
+    public int Pieces;
+
+    /// <summary>Whether to add to what d holds.</summary>
+    public bool Accumulate;
+
+    /// <summary>The packed columns: for each k, as many vectors as the kernel has.</summary>
+    public T* Panel;
+
+    /// <summary>Where the tile's first row goes.</summary>
+    public T* D;
+
+    /// <summary>Elements from one row of d, and of the residual, to the next.</summary>
+    public long Stride;
+
+    /// <summary>A value a column, or null.</summary>
+    public T* Bias;
+
+    /// <summary>Of d's layout, or null.</summary>
+    public T* Residual;
+}
+
 /// <summary>The microkernels of one element type and vector width, by rows and vectors of columns.</summary>
 internal static unsafe class MicroKernels<TSimd, TVector, T>
     where TSimd : struct, ISimd<TVector, T>
     where T : unmanaged
 {
     /// <summary>Rows of a full tile.</summary>
-    public const int Rows = 6;
+    public const int Rows = RowSource<T>.TileRows;
 
-    // [rows - 1, columns - 1]
-    private static readonly delegate*<nint*, int*, int, T*, T*, long, bool, void>[] Table =
+    private const int MostVectors = 4;
+
+    // [rows - 1, vectors - 1]
+    private static readonly delegate*<Tile<T>*, void>[] Table =
     [
         &Run<One, One>, &Run<One, Two>, &Run<One, Three>, &Run<One, Four>,
         &Run<Two, One>, &Run<Two, Two>, &Run<Two, Three>, &Run<Two, Four>,
@@ -61,37 +95,39 @@ internal static unsafe class MicroKernels<TSimd, TVector, T>
     ];
 
     /// <summary>
-    /// Computes a tile over one block of k: d = sum, or d += sum. A sum is one chain of fused multiply-adds in ascending k from 0.
+    /// Computes a tile over one block of k. A sum is one chain of fused multiply-adds in ascending k from 0.
     /// </summary>
     /// <param name="rows">Rows, 1 to 6.</param>
     /// <param name="vectors">Vectors of columns, 1 to <see cref="ISimd{TVector, T}.PanelVectors"/>.</param>
-    /// <param name="pointers">For each piece of the block, <see cref="Rows"/> addresses, of which the first <paramref name="rows"/> are read.</param>
-    /// <param name="lengths">Elements of k in each piece.</param>
-    /// <param name="pieces">Pieces of the block.</param>
-    /// <param name="panel">The packed columns: for each k, <paramref name="vectors"/> vectors.</param>
-    /// <param name="d">Where the tile's first row goes.</param>
-    /// <param name="ldd">Elements from one of its rows to the next.</param>
-    /// <param name="accumulate">Whether to add to what d holds.</param>
+    /// <param name="tile">What to compute.</param>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Invoke(int rows, int vectors, nint* pointers, int* lengths, int pieces, T* panel, T* d, long ldd, bool accumulate)
-        => Table[((rows - 1) * 4) + vectors - 1](pointers, lengths, pieces, panel, d, ldd, accumulate);
+    public static void Invoke(int rows, int vectors, Tile<T>* tile) => Table[((rows - 1) * MostVectors) + vectors - 1](tile);
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Run<TRows, TColumns>(nint* pointers, int* lengths, int pieces, T* panel, T* d, long ldd, bool accumulate)
+    private static void Run<TRows, TColumns>(Tile<T>* tile)
         where TRows : struct, ICount
         where TColumns : struct, ICount
     {
+        var pointers = tile->Pointers;
+        var lengths = tile->Lengths;
+        var panel = tile->Panel;
         TVector c00 = TSimd.Zero, c01 = TSimd.Zero, c02 = TSimd.Zero, c03 = TSimd.Zero;
         TVector c10 = TSimd.Zero, c11 = TSimd.Zero, c12 = TSimd.Zero, c13 = TSimd.Zero;
         TVector c20 = TSimd.Zero, c21 = TSimd.Zero, c22 = TSimd.Zero, c23 = TSimd.Zero;
         TVector c30 = TSimd.Zero, c31 = TSimd.Zero, c32 = TSimd.Zero, c33 = TSimd.Zero;
         TVector c40 = TSimd.Zero, c41 = TSimd.Zero, c42 = TSimd.Zero, c43 = TSimd.Zero;
         TVector c50 = TSimd.Zero, c51 = TSimd.Zero, c52 = TSimd.Zero, c53 = TSimd.Zero;
-        for (var piece = 0; piece < pieces; piece++)
+        for (var piece = tile->Pieces; piece > 0; piece--)
         {
             T* a0 = (T*)pointers[0], a1 = (T*)pointers[1], a2 = (T*)pointers[2], a3 = (T*)pointers[3], a4 = (T*)pointers[4], a5 = (T*)pointers[5];
             pointers += Rows;
-            long length = lengths[piece];
+            long length = *lengths++;
+            if (length < 0)
+            {
+                panel -= length * (TColumns.Value * TSimd.Width);
+                continue;
+            }
+
             for (long k = 0; k < length; k++)
             {
                 var b0 = TSimd.Load(panel);
@@ -153,60 +189,168 @@ internal static unsafe class MicroKernels<TSimd, TVector, T>
             }
         }
 
-        Finish<TColumns>(d, c00, c01, c02, c03, accumulate);
+        var stride = tile->Stride;
+        if (tile->Accumulate)
+        {
+            var before = tile->D;
+            Add<TColumns>(before, ref c00, ref c01, ref c02, ref c03);
+
+            if (TRows.Value > 1)
+            {
+                Add<TColumns>(before + stride, ref c10, ref c11, ref c12, ref c13);
+            }
+
+            if (TRows.Value > 2)
+            {
+                Add<TColumns>(before + (2 * stride), ref c20, ref c21, ref c22, ref c23);
+            }
+
+            if (TRows.Value > 3)
+            {
+                Add<TColumns>(before + (3 * stride), ref c30, ref c31, ref c32, ref c33);
+            }
+
+            if (TRows.Value > 4)
+            {
+                Add<TColumns>(before + (4 * stride), ref c40, ref c41, ref c42, ref c43);
+            }
+
+            if (TRows.Value > 5)
+            {
+                Add<TColumns>(before + (5 * stride), ref c50, ref c51, ref c52, ref c53);
+            }
+        }
+
+        if (tile->Bias != null)
+        {
+            var bias = tile->Bias;
+            Add<TColumns>(bias, ref c00, ref c01, ref c02, ref c03);
+
+            if (TRows.Value > 1)
+            {
+                Add<TColumns>(bias, ref c10, ref c11, ref c12, ref c13);
+            }
+
+            if (TRows.Value > 2)
+            {
+                Add<TColumns>(bias, ref c20, ref c21, ref c22, ref c23);
+            }
+
+            if (TRows.Value > 3)
+            {
+                Add<TColumns>(bias, ref c30, ref c31, ref c32, ref c33);
+            }
+
+            if (TRows.Value > 4)
+            {
+                Add<TColumns>(bias, ref c40, ref c41, ref c42, ref c43);
+            }
+
+            if (TRows.Value > 5)
+            {
+                Add<TColumns>(bias, ref c50, ref c51, ref c52, ref c53);
+            }
+        }
+
+        if (tile->Residual != null)
+        {
+            var residual = tile->Residual;
+            Add<TColumns>(residual, ref c00, ref c01, ref c02, ref c03);
+
+            if (TRows.Value > 1)
+            {
+                Add<TColumns>(residual + stride, ref c10, ref c11, ref c12, ref c13);
+            }
+
+            if (TRows.Value > 2)
+            {
+                Add<TColumns>(residual + (2 * stride), ref c20, ref c21, ref c22, ref c23);
+            }
+
+            if (TRows.Value > 3)
+            {
+                Add<TColumns>(residual + (3 * stride), ref c30, ref c31, ref c32, ref c33);
+            }
+
+            if (TRows.Value > 4)
+            {
+                Add<TColumns>(residual + (4 * stride), ref c40, ref c41, ref c42, ref c43);
+            }
+
+            if (TRows.Value > 5)
+            {
+                Add<TColumns>(residual + (5 * stride), ref c50, ref c51, ref c52, ref c53);
+            }
+        }
+
+        var d = tile->D;
+        Store<TColumns>(d, c00, c01, c02, c03);
 
         if (TRows.Value > 1)
         {
-            d += ldd;
-            Finish<TColumns>(d, c10, c11, c12, c13, accumulate);
+            Store<TColumns>(d + stride, c10, c11, c12, c13);
         }
 
         if (TRows.Value > 2)
         {
-            d += ldd;
-            Finish<TColumns>(d, c20, c21, c22, c23, accumulate);
+            Store<TColumns>(d + (2 * stride), c20, c21, c22, c23);
         }
 
         if (TRows.Value > 3)
         {
-            d += ldd;
-            Finish<TColumns>(d, c30, c31, c32, c33, accumulate);
+            Store<TColumns>(d + (3 * stride), c30, c31, c32, c33);
         }
 
         if (TRows.Value > 4)
         {
-            d += ldd;
-            Finish<TColumns>(d, c40, c41, c42, c43, accumulate);
+            Store<TColumns>(d + (4 * stride), c40, c41, c42, c43);
         }
 
         if (TRows.Value > 5)
         {
-            d += ldd;
-            Finish<TColumns>(d, c50, c51, c52, c53, accumulate);
+            Store<TColumns>(d + (5 * stride), c50, c51, c52, c53);
         }
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Finish<TColumns>(T* d, TVector c0, TVector c1, TVector c2, TVector c3, bool accumulate)
+    private static void Add<TColumns>(T* from, ref TVector c0, ref TVector c1, ref TVector c2, ref TVector c3)
         where TColumns : struct, ICount
     {
-        Put(d, c0, accumulate);
+        c0 = TSimd.Add(TSimd.Load(from), c0);
         if (TColumns.Value > 1)
         {
-            Put(d + TSimd.Width, c1, accumulate);
+            c1 = TSimd.Add(TSimd.Load(from + TSimd.Width), c1);
         }
 
         if (TColumns.Value > 2)
         {
-            Put(d + (2 * TSimd.Width), c2, accumulate);
+            c2 = TSimd.Add(TSimd.Load(from + (2 * TSimd.Width)), c2);
         }
 
         if (TColumns.Value > 3)
         {
-            Put(d + (3 * TSimd.Width), c3, accumulate);
+            c3 = TSimd.Add(TSimd.Load(from + (3 * TSimd.Width)), c3);
         }
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Put(T* d, TVector sum, bool accumulate) => TSimd.Store(accumulate ? TSimd.Add(TSimd.Load(d), sum) : sum, d);
+    private static void Store<TColumns>(T* to, TVector c0, TVector c1, TVector c2, TVector c3)
+        where TColumns : struct, ICount
+    {
+        TSimd.Store(c0, to);
+        if (TColumns.Value > 1)
+        {
+            TSimd.Store(c1, to + TSimd.Width);
+        }
+
+        if (TColumns.Value > 2)
+        {
+            TSimd.Store(c2, to + (2 * TSimd.Width));
+        }
+
+        if (TColumns.Value > 3)
+        {
+            TSimd.Store(c3, to + (3 * TSimd.Width));
+        }
+    }
 }

@@ -14,39 +14,28 @@ internal static unsafe class Packing
         where T : unmanaged
     {
         var block = typeof(T) == typeof(float) ? 8 : 4;
-        var i = 0;
-        if (Avx.IsSupported)
+        var wholeRows = Avx.IsSupported ? rows / block * block : 0;
+        var wholeColumns = Avx.IsSupported ? columns / block * block : 0;
+        for (var i = 0; i < wholeRows; i += block)
         {
-            for (; i + block <= rows; i += block)
+            for (var j = 0; j < wholeColumns; j += block)
             {
-                var from = source + (i * sourceStride);
-                var to = destination + i;
-                var j = 0;
-                for (; j + block <= columns; j += block)
+                var from = source + (i * sourceStride) + j;
+                var to = destination + (j * destinationStride) + i;
+                if (typeof(T) == typeof(float))
                 {
-                    if (typeof(T) == typeof(float))
-                    {
-                        Transpose8x8((float*)(from + j), sourceStride, (float*)(to + (j * destinationStride)), destinationStride);
-                    }
-                    else
-                    {
-                        Transpose4x4((double*)(from + j), sourceStride, (double*)(to + (j * destinationStride)), destinationStride);
-                    }
+                    Transpose8x8((float*)from, sourceStride, (float*)to, destinationStride);
                 }
-
-                for (; j < columns; j++)
+                else
                 {
-                    for (var ii = 0; ii < block; ii++)
-                    {
-                        to[(j * destinationStride) + ii] = from[(ii * sourceStride) + j];
-                    }
+                    Transpose4x4((double*)from, sourceStride, (double*)to, destinationStride);
                 }
             }
         }
 
-        for (; i < rows; i++)
+        for (var i = 0; i < rows; i++)
         {
-            for (var j = 0; j < columns; j++)
+            for (var j = i < wholeRows ? wholeColumns : 0; j < columns; j++)
             {
                 destination[(j * destinationStride) + i] = source[(i * sourceStride) + j];
             }

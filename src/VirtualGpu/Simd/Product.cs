@@ -20,7 +20,7 @@ internal sealed unsafe class Product<TSimd, TVector, T>
     public const int BlockK = 256;
 
     private const int TileRows = MicroKernels<TSimd, TVector, T>.Rows;
-    private const int MostRows = 96;
+    private const int MostTiles = 16;
     private const int PanelBytes = 512 * 1024;
     private const long SharedBytes = 16 << 20;
 
@@ -31,8 +31,9 @@ internal sealed unsafe class Product<TSimd, TVector, T>
     private static ScratchBuffer? _scratch;
 
     private readonly ScratchBuffer _shared;
-    private int _rowsPerTask;
+    private int _tilesPerTask;
     private int _columnsPerTask;
+    private int _tiles;
     private int _rowTasks;
     private int _groupColumn;
     private int _groupColumns;
@@ -100,10 +101,13 @@ internal sealed unsafe class Product<TSimd, TVector, T>
     private static int PanelWidth => TSimd.PanelVectors * TSimd.Width;
 
     // Columns whose packed block of B stays in the second-level cache.
-    private static int MostColumns => PanelBytes / (BlockK * sizeof(T));
+    private static int MostColumns => PanelBytes / (BlockK * sizeof(T)) / PanelWidth * PanelWidth;
 
     // Raw sums go straight into C unless C's old contents are still needed or a last vector would reach beyond a row.
     private bool SumsInC => Beta == 0 && N % TSimd.Width == 0 && Residual != C;
+
+    // With nothing but bias and residual to add, the microkernel does it before it first stores.
+    private bool FinishedInKernel => SumsInC && Alpha == 1 && Epilogue == Epilogue.None;
 
     /// <summary>Computes the product.</summary>
     public void Execute(WorkerPool workers)
@@ -113,11 +117,11 @@ internal sealed unsafe class Product<TSimd, TVector, T>
             return;
         }
 
+        _tiles = Rows.TileCount(M);
         var itemWork = 2.0 * M * N * Math.Max(K, 1);
         if (Batch > 1 && (itemWork < 20 * SmallWork || Batch >= 4 * workers.Threads))
         {
             // Many products: each is one thread's.
-            _rowsPerTask = MostRows;
             _columnsPerTask = Math.Min(Pad(N), MostColumns);
             var tasks = itemWork * Batch < SmallWork ? 1 : Math.Min(Batch, 8 * workers.Threads);
             workers.Run(tasks, task =>
@@ -146,7 +150,7 @@ internal sealed unsafe class Product<TSimd, TVector, T>
     {
         for (var column = 0; column < N; column += _columnsPerTask)
         {
-            Compute(item, 0, M, column, Math.Min(_columnsPerTask, N - column), null);
+            Compute(item, 0, _tiles, column, Math.Min(_columnsPerTask, N - column), null);
         }
     }
 
@@ -154,14 +158,14 @@ internal sealed unsafe class Product<TSimd, TVector, T>
     private void RunTogether(WorkerPool workers, double work)
     {
         var threads = work < SmallWork ? 1 : workers.Threads;
-        if (threads == 1 || M <= MostRows / 2 || (M <= MostRows && N >= 2 * threads * PanelWidth))
+        if (threads == 1 || _tiles <= MostTiles / 2 || (_tiles <= MostTiles && N >= 2 * threads * PanelWidth))
         {
             // Few rows: threads share the columns, and each packs its own part of B.
             _columnsPerTask = threads == 1
                 ? Math.Min(Pad(N), MostColumns)
                 : Math.Clamp(DivideUp(DivideUp(N, 2 * threads), PanelWidth) * PanelWidth, PanelWidth, MostColumns);
             var tasks = DivideUp(N, _columnsPerTask);
-            void Columns(int task) => Compute(_item, 0, M, task * _columnsPerTask, Math.Min(_columnsPerTask, N - (task * _columnsPerTask)), null);
+            void Columns(int task) => Compute(_item, 0, _tiles, task * _columnsPerTask, Math.Min(_columnsPerTask, N - (task * _columnsPerTask)), null);
             if (threads == 1)
             {
                 for (var task = 0; task < tasks; task++)
@@ -180,8 +184,8 @@ internal sealed unsafe class Product<TSimd, TVector, T>
         // Many rows: B is packed once, together, and then read by all. A wide B is taken in groups of columns.
         _columnsPerTask = Math.Min(Pad(N), MostColumns);
         var groupColumns = (int)Math.Min(N, Math.Max(1, SharedBytes / ((long)_columnsPerTask * Math.Max(K, 1) * sizeof(T))) * _columnsPerTask);
-        _rowsPerTask = Math.Clamp(DivideUp(DivideUp(M, 4 * threads), TileRows) * TileRows, 2 * TileRows, MostRows);
-        _rowTasks = DivideUp(M, _rowsPerTask);
+        _tilesPerTask = Math.Clamp(DivideUp(_tiles, 4 * threads), 2, MostTiles);
+        _rowTasks = DivideUp(_tiles, _tilesPerTask);
         _packed = (T*)_shared.Reserve((long)Pad(groupColumns) * Math.Max(K, 1) * sizeof(T));
         for (_groupColumn = 0; _groupColumn < N; _groupColumn += groupColumns)
         {
@@ -208,34 +212,35 @@ internal sealed unsafe class Product<TSimd, TVector, T>
     private void ComputeTask(int task)
     {
         var part = task / _rowTasks;
-        var row = task % _rowTasks * _rowsPerTask;
+        var tile = task % _rowTasks * _tilesPerTask;
         var column = part * _columnsPerTask;
         var columns = Math.Min(_columnsPerTask, _groupColumns - column);
-        Compute(_item, row, Math.Min(_rowsPerTask, M - row), _groupColumn + column, columns, _packed + ((long)column * K));
+        Compute(_item, tile, Math.Min(_tilesPerTask, _tiles - tile), _groupColumn + column, columns, _packed + ((long)column * K));
     }
 
-    // C[row .. row + rows, column .. column + columns] of one product. `packed` holds B's panels over all of k; null packs here.
-    private void Compute(int item, int row, int rows, int column, int columns, T* packed)
+    // Tiles [first, first + tiles) of C[.., column .. column + columns] of one product. `packed` holds B's panels over all of k;
+    // null packs here.
+    private void Compute(int item, int first, int tiles, int column, int columns, T* packed)
     {
         var source = Rows;
         source.Source += item * BatchStrideA;
         var b = B + (item * BatchStrideB);
-        var c = C + (item * BatchStrideC) + ((long)row * StrideC) + column;
+        var c = C + (item * BatchStrideC) + column;
         var padded = Pad(columns);
-        var rowsAtOnce = Math.Min(rows, MostRows);
-        var paddedRows = DivideUp(rowsAtOnce, TileRows) * TileRows;
+        var tilesAtOnce = Math.Min(tiles, MostTiles);
         var kcMost = Math.Min(BlockK, Math.Max(K, 1));
         var sumsInC = SumsInC;
+        var finishedInKernel = FinishedInKernel;
 
         // Without shared panels all of k is packed here if it is used again for further rows, else one block at a time.
-        var packedK = packed == null ? rows > MostRows ? Math.Max(K, 1) : kcMost : 0;
-        var pieces = source.MaxPieces(kcMost);
-        var pointerBytes = (long)paddedRows * pieces * sizeof(nint);
-        var lengthBytes = ((pieces * sizeof(int)) + 63) / 64 * 64;
-        var rowBytes = ((source.ScratchElements(rowsAtOnce, kcMost) * sizeof(T)) + 63) / 64 * 64;
-        var panelBytes = (long)packedK * padded * sizeof(T);
-        var sumBytes = sumsInC ? 0 : (long)paddedRows * padded * sizeof(T);
-        var scratch = (byte*)(_scratch ??= new ScratchBuffer()).Reserve(pointerBytes + lengthBytes + rowBytes + panelBytes + sumBytes + 64);
+        var packedK = packed != null ? 0 : tiles > MostTiles ? Math.Max(K, 1) : kcMost;
+        var mostPieces = source.MaxPieces(kcMost);
+        var panelBytes = Lines((long)packedK * padded * sizeof(T));
+        var sumBytes = sumsInC ? 0 : Lines((long)tilesAtOnce * TileRows * padded * sizeof(T));
+        var rowBytes = Lines(source.ScratchElements(tilesAtOnce, kcMost) * sizeof(T));
+        var lengthBytes = Lines(mostPieces * sizeof(int));
+        var scratch = (byte*)(_scratch ??= new ScratchBuffer()).Reserve(
+            panelBytes + sumBytes + rowBytes + lengthBytes + ((long)mostPieces * TileRows * sizeof(nint)));
         var panels = (T*)scratch;
         var sums = (T*)(scratch + panelBytes);
         var rowScratch = (T*)(scratch + panelBytes + sumBytes);
@@ -253,75 +258,65 @@ internal sealed unsafe class Product<TSimd, TVector, T>
             packed = panels;
         }
 
-        for (var r0 = 0; r0 < rows; r0 += MostRows)
+        for (var t0 = 0; t0 < tiles; t0 += MostTiles)
         {
-            var count = Math.Min(MostRows, rows - r0);
-            var d = sumsInC ? c + (r0 * StrideC) : sums;
-            var ldd = sumsInC ? StrideC : padded;
-            if (K == 0)
-            {
-                for (var r = 0; r < count; r++)
-                {
-                    new Span<T>(d + (r * ldd), padded).Clear();
-                    Finish(item, row + r0 + r, column, columns, d + (r * ldd), c + ((r0 + r) * StrideC));
-                }
-            }
-
-            for (var k0 = 0; k0 < K; k0 += BlockK)
+            var count = Math.Min(MostTiles, tiles - t0);
+            var blockRow = source.TileAt(first + t0, M).Row;
+            var afterTile = source.TileAt(first + t0 + count - 1, M);
+            var blockRows = (int)(afterTile.Row + afterTile.Rows - blockRow);
+            for (var k0 = 0; k0 < K || k0 == 0; k0 += BlockK)
             {
                 var kc = Math.Min(BlockK, K - k0);
-                T* block;
+                var block = panels;
                 if (packed != null)
                 {
                     block = packed + ((long)padded * k0);
                 }
                 else
                 {
-                    block = panels;
                     Packing.Panels(b, StrideB, TransposeB, k0, kc, column, columns, PanelWidth, TSimd.Width, block);
                 }
 
-                var found = source.Prepare(row + r0, count, k0, kc, TileRows, pointers, lengths, rowScratch);
+                source.PrepareBlock(blockRow, blockRows, k0, kc, rowScratch);
                 var last = k0 + kc == K;
-                for (var tile = 0; tile < count; tile += TileRows)
+                Tile<T> work;
+                work.Pointers = pointers;
+                work.Lengths = lengths;
+                work.Accumulate = k0 > 0;
+                work.Bias = null;
+                work.Residual = null;
+                for (var t = 0; t < count; t++)
                 {
-                    var tileRows = Math.Min(TileRows, count - tile);
-                    var tilePointers = pointers + ((long)tile * found);
+                    var tile = source.TileAt(first + t0 + t, M);
+                    work.Pieces = source.PrepareTile(tile, blockRow, k0, kc, pointers, lengths, rowScratch);
+                    var d = sumsInC ? c + (tile.Output * StrideC) : sums + ((long)t * TileRows * padded);
+                    work.Stride = sumsInC ? tile.OutputStep * StrideC : padded;
                     for (var panel = 0; panel < padded; panel += PanelWidth)
                     {
-                        MicroKernels<TSimd, TVector, T>.Invoke(
-                            tileRows,
-                            Math.Min(TSimd.PanelVectors, (padded - panel) / TSimd.Width),
-                            tilePointers,
-                            lengths,
-                            found,
-                            block + ((long)panel * kc),
-                            d + (tile * ldd) + panel,
-                            ldd,
-                            k0 > 0);
+                        work.Panel = block + ((long)panel * kc);
+                        work.D = d + panel;
+                        if (last && finishedInKernel)
+                        {
+                            work.Bias = Bias == null ? null : Bias + column + panel;
+                            work.Residual = Residual == null ? null : Residual + (work.D - C);
+                        }
+
+                        MicroKernels<TSimd, TVector, T>.Invoke(tile.Rows, Math.Min(TSimd.PanelVectors, (padded - panel) / TSimd.Width), &work);
                     }
 
-                    for (var r = tile; last && r < tile + tileRows; r++)
+                    for (var r = 0; last && !finishedInKernel && r < tile.Rows; r++)
                     {
-                        Finish(item, row + r0 + r, column, columns, d + (r * ldd), c + ((r0 + r) * StrideC));
+                        var at = (tile.Output + (r * tile.OutputStep)) * StrideC;
+                        var residual = Residual == null ? null : Residual + (item * BatchStrideC) + column + at;
+                        FinishRow(Alpha, Beta, Epilogue, columns, d + (r * work.Stride), Bias == null ? null : Bias + column, residual, c + at);
                     }
                 }
             }
         }
     }
 
-    // From raw sums to one row of C.
-    private void Finish(int item, long row, int column, int columns, T* sums, T* c)
-    {
-        if (sums == c && Alpha == 1 && Bias == null && Residual == null && Epilogue == Epilogue.None)
-        {
-            return;
-        }
-
-        var bias = Bias == null ? null : Bias + column;
-        var residual = Residual == null ? null : Residual + (item * BatchStrideC) + (row * StrideC) + column;
-        FinishRow(Alpha, Beta, Epilogue, columns, sums, bias, residual, c);
-    }
+    // Whole cache lines.
+    private static long Lines(long bytes) => (bytes + 63) / 64 * 64;
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void FinishRow(double alphaFactor, double betaFactor, Epilogue epilogue, int columns, T* sums, T* bias, T* residual, T* c)

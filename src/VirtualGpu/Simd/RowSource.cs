@@ -1,5 +1,6 @@
 // Where the rows of a product's first matrix come from: a stored matrix, its transpose, or the windows of a convolution.
-// A row is handed to the microkernel as pieces of contiguous memory, so that a convolution needs no im2col matrix.
+// A row is handed to the microkernel as pieces of contiguous memory, so that a convolution needs no im2col matrix, and what
+// lies wholly in the padding is left out.
 using System.Runtime.CompilerServices;
 
 namespace FashionFlow.VirtualGpu.Simd;
@@ -13,24 +14,66 @@ internal enum RowKind
     /// <summary>Element k of row m is at <c>source + k * stride + m</c>; blocks are transposed into scratch memory.</summary>
     Transposed,
 
-    /// <summary>A convolution none of whose windows reaches beyond the left or right border: a piece is a row of the window.</summary>
+    /// <summary>
+    /// A convolution, its rows in the order of the output. A piece is a row of a window; windows that reach beyond the left or
+    /// right border are gathered.
+    /// </summary>
     WindowRows,
 
-    /// <summary>A convolution with enough channels: a piece is one tap's channels.</summary>
-    WindowTaps,
+    /// <summary>
+    /// A convolution of several small pictures: a tile's rows are the windows at one place of different pictures, so that all
+    /// of them reach equally far into the padding and it costs nothing.
+    /// </summary>
+    WindowPictures,
 
-    /// <summary>A convolution with few channels: blocks are gathered into scratch memory.</summary>
+    /// <summary>A convolution whose windows have short rows: all are gathered into scratch memory.</summary>
     WindowGather,
 }
 
 /// <summary>The geometry of a convolution's windows, in the names of <see cref="FashionFlow.Gpu.ConvolutionDescription"/>.</summary>
 internal readonly record struct WindowGeometry(
-    int H, int W, int Channels, int KernelH, int KernelW, int StrideH, int StrideW, int PadTop, int PadLeft, int OutH, int OutW);
+    int Pictures, int H, int W, int Channels, int KernelH, int KernelW, int StrideH, int StrideW, int PadTop, int PadLeft, int OutH, int OutW)
+{
+    /// <summary>Elements of a window's row, which are contiguous in x.</summary>
+    public int Segment => KernelW * Channels;
+
+    /// <summary>The part of all windows' elements that lies in the padding.</summary>
+    public double PaddedPart
+    {
+        get
+        {
+            long inH = 0, inW = 0;
+            for (var h = 0; h < OutH; h++)
+            {
+                var top = (h * StrideH) - PadTop;
+                inH += Math.Max(0, Math.Min(KernelH, H - top) - Math.Max(0, -top));
+            }
+
+            for (var w = 0; w < OutW; w++)
+            {
+                var left = (w * StrideW) - PadLeft;
+                inW += Math.Max(0, Math.Min(KernelW, W - left) - Math.Max(0, -left));
+            }
+
+            return 1 - ((double)inH * inW / ((double)OutH * OutW * KernelH * KernelW));
+        }
+    }
+}
+
+/// <summary>A few rows that go through the microkernel together, and where their results go.</summary>
+/// <param name="Row">The first row.</param>
+/// <param name="Rows">How many.</param>
+/// <param name="Output">The row of C of the first.</param>
+/// <param name="OutputStep">Rows of C from one to the next.</param>
+internal readonly record struct RowTile(long Row, int Rows, long Output, long OutputStep);
 
 /// <summary>The rows of op(A), [M, K].</summary>
 internal unsafe struct RowSource<T>
     where T : unmanaged
 {
+    /// <summary>Rows of a tile, and addresses a piece.</summary>
+    public const int TileRows = 6;
+
     /// <summary>Shorter pieces than this cost more than gathering them.</summary>
     public const int ShortestPiece = 16;
 
@@ -46,172 +89,272 @@ internal unsafe struct RowSource<T>
     /// <summary>The windows of a convolution.</summary>
     public WindowGeometry Windows;
 
-    /// <summary>Zeros for pieces that lie in the padding, as many as a piece is long.</summary>
+    /// <summary>Zeros for pieces that lie in the padding, as many as a segment is long (<see cref="RowKind.WindowRows"/>).</summary>
     public T* Zeros;
 
-    /// <summary>Most pieces that a block of <paramref name="kc"/> elements of k can have.</summary>
+    /// <summary>Elements that <see cref="Zeros"/> must hold.</summary>
+    public readonly int ZeroElements => Kind == RowKind.WindowRows ? Windows.Segment : 0;
+
+    // Tiles that the pictures at one place are dealt out to, as evenly as goes.
+    private readonly int TilesAPlace => (Windows.Pictures + TileRows - 1) / TileRows;
+
+    /// <summary>Tiles that <paramref name="rows"/> rows make.</summary>
+    public readonly int TileCount(int rows)
+        => Kind == RowKind.WindowPictures ? Windows.OutH * Windows.OutW * TilesAPlace : (rows + TileRows - 1) / TileRows;
+
+    /// <summary>A tile of <paramref name="rows"/> rows.</summary>
+    public readonly RowTile TileAt(int tile, int rows)
+    {
+        if (Kind != RowKind.WindowPictures)
+        {
+            var row = (long)tile * TileRows;
+            return new RowTile(row, (int)Math.Min(TileRows, rows - row), row, 1);
+        }
+
+        var tiles = TilesAPlace;
+        var place = tile / tiles;
+        var part = tile - (place * tiles);
+        var first = part * Windows.Pictures / tiles;
+        var places = (long)Windows.OutH * Windows.OutW;
+        return new RowTile(((long)place * Windows.Pictures) + first, ((part + 1) * Windows.Pictures / tiles) - first, (first * places) + place, places);
+    }
+
+    /// <summary>Most pieces that <paramref name="kc"/> elements of k can have, left out ones counted.</summary>
     public readonly int MaxPieces(int kc) => Kind switch
     {
-        RowKind.WindowRows => (kc / (Windows.KernelW * Windows.Channels)) + 2,
-        RowKind.WindowTaps => (kc / Windows.Channels) + 2,
+        RowKind.WindowRows => (kc / Windows.Segment) + 2,
+        RowKind.WindowPictures => 3 * ((kc / Windows.Segment) + 2),
         _ => 1,
     };
 
-    /// <summary>Elements of scratch memory that <see cref="Prepare"/> needs.</summary>
-    public readonly long ScratchElements(int rows, int kc) => Kind is RowKind.Transposed or RowKind.WindowGather ? (long)rows * kc : 0;
-
-    /// <summary>Elements that <see cref="Zeros"/> must hold.</summary>
-    public readonly int ZeroElements => Kind switch
+    /// <summary>Elements of scratch memory that a block of <paramref name="tiles"/> tiles needs.</summary>
+    public readonly long ScratchElements(int tiles, int kc) => Kind switch
     {
-        RowKind.WindowRows => Windows.KernelW * Windows.Channels,
-        RowKind.WindowTaps => Windows.Channels,
+        RowKind.Transposed or RowKind.WindowGather => (long)tiles * TileRows * kc,
+        RowKind.WindowRows => (long)TileRows * kc,
         _ => 0,
     };
 
+    /// <summary>Brings rows [row, row + rows) over [k0, k0 + kc) into scratch memory where their kind needs it.</summary>
+    public readonly void PrepareBlock(long row, int rows, int k0, int kc, T* scratch)
+    {
+        if (Kind == RowKind.Transposed)
+        {
+            Packing.Transpose(Source + (k0 * Stride) + row, Stride, scratch, kc, kc, rows);
+        }
+        else if (Kind == RowKind.WindowGather)
+        {
+            var place = new Place(Windows, row);
+            for (var r = 0; r < rows; r++, place.MoveOn(Windows))
+            {
+                Gather(place, k0, kc, scratch + ((long)r * kc));
+            }
+        }
+    }
+
     /// <summary>
-    /// Finds rows [row, row + rows) over [k0, k0 + kc): writes the length of each piece, and for each group of
-    /// <paramref name="group"/> rows, for each piece, the rows' addresses. Missing rows of the last group repeat its last row.
+    /// Finds a tile's rows over [k0, k0 + kc): for each piece its length and its rows' addresses, <see cref="TileRows"/> a piece. A
+    /// negative length leaves out as many elements of k, for which all rows hold 0.
     /// </summary>
+    /// <param name="tile">The tile.</param>
+    /// <param name="blockRow">The first row of the block that was prepared.</param>
+    /// <param name="k0">First k.</param>
+    /// <param name="kc">Count of k.</param>
+    /// <param name="pointers">Receives the addresses.</param>
+    /// <param name="lengths">Receives the lengths.</param>
+    /// <param name="scratch">The block's scratch memory.</param>
     /// <returns>The number of pieces.</returns>
-    public readonly int Prepare(long row, int rows, int k0, int kc, int group, nint* pointers, int* lengths, T* scratch)
+    public readonly int PrepareTile(in RowTile tile, long blockRow, int k0, int kc, nint* pointers, int* lengths, T* scratch)
     {
         switch (Kind)
         {
             case RowKind.Stored:
-                lengths[0] = kc;
-                WritePointers(Source + (row * Stride) + k0, Stride, rows, group, pointers);
-                return 1;
+                return OnePiece(Source + (tile.Row * Stride) + k0, Stride, tile.Rows, kc, pointers, lengths);
             case RowKind.Transposed:
-                lengths[0] = kc;
-                Packing.Transpose(Source + (k0 * Stride) + row, Stride, scratch, kc, kc, rows);
-                WritePointers(scratch, kc, rows, group, pointers);
-                return 1;
             case RowKind.WindowGather:
-                lengths[0] = kc;
-                Gather(row, rows, k0, kc, scratch);
-                WritePointers(scratch, kc, rows, group, pointers);
-                return 1;
+                return OnePiece(scratch + ((tile.Row - blockRow) * kc), kc, tile.Rows, kc, pointers, lengths);
             case RowKind.WindowRows:
-                return FindWindows(row, rows, k0, kc, group, pointers, lengths, Windows.KernelW * Windows.Channels, 1);
+                return FindRows(tile, k0, kc, pointers, lengths, scratch);
             default:
-                return FindWindows(row, rows, k0, kc, group, pointers, lengths, Windows.Channels, Windows.KernelW);
+                return FindPictures(tile, k0, kc, pointers, lengths);
         }
     }
 
-    private static void WritePointers(T* first, long stride, int rows, int group, nint* pointers)
+    private static int OnePiece(T* first, long stride, int rows, int kc, nint* pointers, int* lengths)
     {
-        var padded = (rows + group - 1) / group * group;
-        for (var r = 0; r < padded; r++)
+        lengths[0] = kc;
+        for (var r = 0; r < rows; r++)
         {
-            pointers[r] = (nint)(first + (Math.Min(r, rows - 1) * stride));
+            pointers[r] = (nint)(first + (r * stride));
         }
+
+        return 1;
     }
 
-    // A segment is `length` contiguous elements of x at a window's row kh and, if taps > 1, column kw; k runs through the
-    // segments in the order of the weights. A block of k may start and end inside a segment.
+    // k runs through the segments, the rows of a window, in the order of the weights. A block may start and end inside one.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private readonly int FindWindows(long row, int rows, int k0, int kc, int group, nint* pointers, int* lengths, int length, int taps)
+    private readonly int FindRows(in RowTile tile, int k0, int kc, nint* pointers, int* lengths, T* scratch)
     {
         var g = Windows;
-        var pieces = 0;
-        for (var k = k0; k < k0 + kc; pieces++)
+        var segment = g.Segment;
+        var rowStride = (long)g.W * g.Channels;
+        var place = new Place(g, tile.Row);
+        int highest = int.MinValue, lowest = int.MaxValue;
+        var tops = stackalloc int[TileRows];
+        var starts = stackalloc T*[TileRows];
+        for (var r = 0; r < tile.Rows; r++, place.MoveOn(g))
         {
-            lengths[pieces] = Math.Min(k0 + kc, ((k / length) + 1) * length) - k;
-            k += lengths[pieces];
+            var top = (place.H * g.StrideH) - g.PadTop;
+            var left = (place.W * g.StrideW) - g.PadLeft;
+            tops[r] = top;
+            highest = Math.Max(highest, top);
+            lowest = Math.Min(lowest, top);
+            starts[r] = null;
+            if (left >= 0 && left + g.KernelW <= g.W)
+            {
+                starts[r] = Source + (((place.Picture * g.H) + top) * rowStride) + ((long)left * g.Channels);
+            }
+            else
+            {
+                Gather(place, k0, kc, scratch + ((long)r * kc));
+            }
         }
 
-        var picture = row / ((long)g.OutH * g.OutW);
-        var inPicture = (int)(row - (picture * g.OutH * g.OutW));
-        var oh = inPicture / g.OutW;
-        var ow = inPicture - (oh * g.OutW);
-        var padded = (rows + group - 1) / group * group;
-        var firstSegment = k0 / length;
-        var firstOffset = k0 - (firstSegment * length);
-        for (var r = 0; r < padded; r++)
+        var pieces = 0;
+        for (var k = k0; k < k0 + kc; pieces++, pointers += TileRows)
         {
-            var target = pointers + ((long)(r / group) * group * pieces) + (r % group);
-            var top = (oh * g.StrideH) - g.PadTop;
-            var left = (ow * g.StrideW) - g.PadLeft;
-            var origin = Source + (picture * g.H * g.W * g.Channels);
-            var kh = firstSegment / taps;
-            var kw = firstSegment - (kh * taps);
-            var offset = firstOffset;
-            for (var piece = 0; piece < pieces; piece++)
+            var kh = k / segment;
+            var offset = k - (kh * segment);
+            var length = Math.Min(segment - offset, k0 + kc - k);
+            var outside = highest + kh < 0 || lowest + kh >= g.H;
+            lengths[pieces] = outside ? -length : length;
+            for (var r = 0; r < tile.Rows && !outside; r++)
             {
-                var h = top + kh;
-                var w = left + kw;
-                target[piece * group] = (uint)h < (uint)g.H && (uint)w < (uint)g.W
-                    ? (nint)(origin + ((((long)h * g.W) + w) * g.Channels) + offset)
-                    : (nint)(Zeros + offset);
-                offset = 0;
-                if (++kw == taps)
-                {
-                    kw = 0;
-                    kh++;
-                }
+                pointers[r] = (nint)(starts[r] == null ? scratch + ((long)r * kc) + (k - k0)
+                    : (uint)(tops[r] + kh) < (uint)g.H ? starts[r] + (kh * rowStride) + offset
+                    : Zeros + offset);
             }
 
-            // Missing rows of the last group repeat its last row.
-            if (r < rows - 1 && ++ow == g.OutW)
+            k += length;
+        }
+
+        return pieces;
+    }
+
+    // All rows lie at one place, so that the padding cuts the same off each.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private readonly int FindPictures(in RowTile tile, int k0, int kc, nint* pointers, int* lengths)
+    {
+        var g = Windows;
+        var segment = g.Segment;
+        var at = (int)(tile.Row / g.Pictures);
+        var picture = tile.Row - ((long)at * g.Pictures);
+        var top = (at / g.OutW * g.StrideH) - g.PadTop;
+        var left = (at % g.OutW * g.StrideW) - g.PadLeft;
+        var inside = Math.Max(0, -left) * g.Channels;
+        var outside = Math.Max(inside, Math.Min(g.KernelW, g.W - left) * g.Channels);
+        var pictureStride = (long)g.H * g.W * g.Channels;
+        var pieces = 0;
+        for (var k = k0; k < k0 + kc;)
+        {
+            var kh = k / segment;
+            var from = k - (kh * segment);
+            var to = Math.Min(segment, from + (k0 + kc - k));
+            k += to - from;
+            if ((uint)(top + kh) >= (uint)g.H)
             {
-                ow = 0;
-                if (++oh == g.OutH)
+                lengths[pieces++] = from - to;
+                pointers += TileRows;
+                continue;
+            }
+
+            var first = Math.Clamp(inside, from, to);
+            var last = Math.Clamp(outside, from, to);
+            if (first > from)
+            {
+                lengths[pieces++] = from - first;
+                pointers += TileRows;
+            }
+
+            if (last > first)
+            {
+                lengths[pieces++] = last - first;
+                var start = Source + (picture * pictureStride) + ((((long)(top + kh) * g.W) + left) * g.Channels) + first;
+                for (var r = 0; r < tile.Rows; r++)
                 {
-                    oh = 0;
-                    picture++;
+                    pointers[r] = (nint)(start + (r * pictureStride));
                 }
+
+                pointers += TileRows;
+            }
+
+            if (to > last)
+            {
+                lengths[pieces++] = last - to;
+                pointers += TileRows;
             }
         }
 
         return pieces;
     }
 
-    private readonly void Gather(long row, int rows, int k0, int kc, T* scratch)
+    private readonly void Gather(in Place place, int k0, int kc, T* to)
     {
         var g = Windows;
-        var segment = g.KernelW * g.Channels;
-        var picture = row / ((long)g.OutH * g.OutW);
-        var inPicture = (int)(row - (picture * g.OutH * g.OutW));
-        var oh = inPicture / g.OutW;
-        var ow = inPicture - (oh * g.OutW);
-        for (var r = 0; r < rows; r++)
+        var segment = g.Segment;
+        var top = (place.H * g.StrideH) - g.PadTop;
+        var left = ((place.W * g.StrideW) - g.PadLeft) * g.Channels;
+        var origin = Source + (place.Picture * g.H * g.W * g.Channels);
+        for (var k = k0; k < k0 + kc;)
         {
-            var top = (oh * g.StrideH) - g.PadTop;
-            var left = ((ow * g.StrideW) - g.PadLeft) * g.Channels;
-            var origin = Source + (picture * g.H * g.W * g.Channels);
-            var to = scratch + ((long)r * kc);
-            for (var k = k0; k < k0 + kc;)
+            var kh = k / segment;
+            var start = k - (kh * segment);
+            var count = Math.Min(segment - start, k0 + kc - k);
+            var h = top + kh;
+            if ((uint)h >= (uint)g.H)
             {
-                var kh = k / segment;
-                var start = k - (kh * segment);
-                var count = Math.Min(segment - start, k0 + kc - k);
-                var h = top + kh;
-                if ((uint)h >= (uint)g.H)
-                {
-                    new Span<T>(to, count).Clear();
-                }
-                else
-                {
-                    // Of the elements [from, from + count) of this picture row, those outside it are padding.
-                    var from = left + start;
-                    var before = Math.Clamp(-from, 0, count);
-                    var inside = Math.Clamp((g.W * g.Channels) - (from + before), 0, count - before);
-                    new Span<T>(to, before).Clear();
-                    new ReadOnlySpan<T>(origin + ((long)h * g.W * g.Channels) + from + before, inside).CopyTo(new Span<T>(to + before, inside));
-                    new Span<T>(to + before + inside, count - before - inside).Clear();
-                }
-
-                to += count;
-                k += count;
+                new Span<T>(to, count).Clear();
+            }
+            else
+            {
+                // Of the elements [from, from + count) of this picture row, those outside it are padding.
+                var from = left + start;
+                var before = Math.Clamp(-from, 0, count);
+                var inside = Math.Clamp((g.W * g.Channels) - (from + before), 0, count - before);
+                new Span<T>(to, before).Clear();
+                new ReadOnlySpan<T>(origin + ((long)h * g.W * g.Channels) + from + before, inside).CopyTo(new Span<T>(to + before, inside));
+                new Span<T>(to + before + inside, count - before - inside).Clear();
             }
 
-            if (++ow == g.OutW)
+            to += count;
+            k += count;
+        }
+    }
+
+    // The picture, row and column of an output.
+    private struct Place
+    {
+        public long Picture;
+        public int H;
+        public int W;
+
+        public Place(in WindowGeometry g, long row)
+        {
+            Picture = row / ((long)g.OutH * g.OutW);
+            var inPicture = (int)(row - (Picture * g.OutH * g.OutW));
+            H = inPicture / g.OutW;
+            W = inPicture - (H * g.OutW);
+        }
+
+        public void MoveOn(in WindowGeometry g)
+        {
+            if (++W == g.OutW)
             {
-                ow = 0;
-                if (++oh == g.OutH)
+                W = 0;
+                if (++H == g.OutH)
                 {
-                    oh = 0;
-                    picture++;
+                    H = 0;
+                    Picture++;
                 }
             }
         }

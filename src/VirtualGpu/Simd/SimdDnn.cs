@@ -7,7 +7,7 @@ namespace FashionFlow.VirtualGpu.Simd;
 /// <summary>
 /// Convolutions in float and double by implicit GEMM: a row of the product is a window of x, read where it lies, k running over
 /// kernel rows, kernel columns and channels as in the weights. Sums have the order that <see cref="SimdBlas"/> gives the product
-/// of the im2col matrix and the weights, so that the two agree to the bit; the border adds products with 0.
+/// of the im2col matrix and the weights, so that the two agree to the bit (but for infinite and NaN weights, which meet no zeros here where a tile of rows lies wholly in the padding).
 /// </summary>
 internal sealed class SimdDnn(SimdLibrary library) : IDnn
 {
@@ -120,11 +120,12 @@ internal sealed class SimdDnn(SimdLibrary library) : IDnn
         var rows = new RowSource<T> { Source = (T*)x.Address, Stride = d.InChannels };
         if (d.KernelH != 1 || d.KernelW != 1 || d.StrideH != 1 || d.StrideW != 1 || d.PadTop + d.PadLeft + d.PadBottom + d.PadRight != 0)
         {
-            var withinRow = d.PadLeft == 0 && ((d.OutW - 1) * d.StrideW) + d.KernelW <= d.W;
             rows.Windows = new WindowGeometry(
-                d.H, d.W, d.InChannels, d.KernelH, d.KernelW, d.StrideH, d.StrideW, d.PadTop, d.PadLeft, d.OutH, d.OutW);
-            rows.Kind = withinRow && d.KernelW * d.InChannels >= RowSource<T>.ShortestPiece ? RowKind.WindowRows
-                : d.InChannels >= RowSource<T>.ShortestPiece ? RowKind.WindowTaps
+                d.N, d.H, d.W, d.InChannels, d.KernelH, d.KernelW, d.StrideH, d.StrideW, d.PadTop, d.PadLeft, d.OutH, d.OutW);
+            
+            // Tiles across pictures skip all padding; they pay where there is much of it and enough pictures to fill them.
+            rows.Kind = d.InChannels >= RowSource<T>.ShortestPiece && d.N >= 4 && rows.Windows.PaddedPart > 0.05 ? RowKind.WindowPictures
+                : rows.Windows.Segment >= RowSource<T>.ShortestPiece ? RowKind.WindowRows
                 : RowKind.WindowGather;
         }
 
