@@ -17,11 +17,11 @@ internal sealed unsafe class Product<TSimd, TVector, T>
     where T : unmanaged
 {
     /// <summary>Elements of k whose products form one chain.</summary>
-    public const int BlockK = 256;
+    public const int BlockK = 384;
 
     private const int TileRows = MicroKernels<TSimd, TVector, T>.Rows;
     private const int MostTiles = 16;
-    private const int PanelBytes = 512 * 1024;
+    private const int PanelBytes = 768 * 1024;
     private const long SharedBytes = 16 << 20;
 
     // Below this many operations, waking other threads costs more than they help.

@@ -7,7 +7,7 @@ namespace FashionFlow.VirtualGpu.Simd;
 /// <summary>
 /// Matrix products in float and double. Results depend on the operands alone: not on the host's vector width, threads, or how
 /// the work is cut, and a row of C not on how many other rows there are. A sum over k is one chain of fused multiply-adds a
-/// block of 256, the blocks' sums added in order; then alpha, bias, beta and the epilogue.
+/// block of 384, the blocks' sums added in order; then alpha, bias, beta and the epilogue.
 /// </summary>
 internal sealed class SimdBlas(SimdLibrary library) : IBlas
 {
