@@ -144,7 +144,7 @@ public sealed class GenerateTests : IDisposable
         using (Assert.EnterMultipleScope())
         {
             Assert.That(Directory.GetFiles(_folder["out"]).Select(Path.GetFileName).Order(StringComparer.Ordinal), Is.EqualTo(new[] { "demo.mp4", "demo.png" }));
-            Assert.That(result.Output, Does.Contain("untrained").And.Contain("every stage runs").And.Contain("sm_80"));
+            Assert.That(result.Output, Does.Contain("Untrained").And.Contain("every stage runs").And.Contain("sm_80"));
             Assert.That(result.Output, Does.Contain($"frames of {width} x {height}"));
         }
 
