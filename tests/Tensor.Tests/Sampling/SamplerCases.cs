@@ -144,13 +144,13 @@ public sealed class SamplerCases : IOperatorCases
 
     private static double Angle(double t, int k, int half) => t * Math.Exp(-Math.Log(10000) * k / (half - 1));
 
-    /// <summary>abar at the step and at the one before, and sigma, as Song et al. 2021 write them.</summary>
+    /// <summary>abar at the step and at the one before, and sigma of Song et al. 2021, its 1 - abar_t / abar_p written so that it does not cancel.</summary>
     private static (double Current, double Next, double Sigma) Levels(HostTensor[] inputs, int video, int timesteps, double eta)
     {
         var previous = (int)inputs[3].Data[video % timesteps];
         var current = inputs[4].Data[(int)inputs[2].Data[video % timesteps]];
         var next = previous < 0 ? 1 : inputs[4].Data[previous];
-        return (current, next, eta * Math.Sqrt((1 - next) / (1 - current)) * Math.Sqrt(1 - (current / next)));
+        return (current, next, eta * Math.Sqrt((1 - next) / (1 - current)) * Math.Sqrt((next - current) / next));
     }
 
     /// <summary>A video from its elements' numbers; frame 0 from the last input where a picture is given.</summary>
