@@ -117,6 +117,11 @@ internal sealed partial class Emitter
             {
                 EmitReturn(Reason.Continue, _segment.Index + 1);
             }
+            else if (_leaves)
+            {
+                // The next segment follows, but past the way out of this one.
+                _il.Emit(OpCodes.Br, _labels[i + 1]);
+            }
 
             if (_leaves)
             {
