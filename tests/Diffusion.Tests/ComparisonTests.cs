@@ -52,6 +52,18 @@ public sealed class ComparisonTests
     }
 
     [Test]
+    public void Inputs_that_the_model_cannot_take_are_refused_with_file_and_case()
+    {
+        using var folder = new TemporaryFolder();
+        var reference = folder.File("io.safetensors");
+        SafetensorsWriter.Write(reference, [new SafetensorsTensor("Z.pixel_values", [1, 3, 8, 8], new float[192])]);
+        using var context = GoldenFiles.OpenChecked();
+        var error = Assert.Throws<ModelException>(() => ModelComparison.Run(context, ComparedModel.Clip, GoldenFiles.Data("clip_tiny.safetensors"), reference));
+        Assert.That(error!.Message, Does.StartWith($"{reference}: case Z: CLIP takes pictures of 64 x 64").And.Not.Contain("\n"));
+        context.CheckLeaks();
+    }
+
+    [Test]
     public void First_divergence_is_marked_where_a_weight_was_changed()
     {
         using var folder = new TemporaryFolder();

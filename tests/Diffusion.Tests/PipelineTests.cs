@@ -4,6 +4,7 @@ using FashionFlow.Diffusion.Preprocessing;
 using FashionFlow.Layers;
 using FashionFlow.Tensors;
 using FashionFlow.Tensors.Weights;
+using FashionFlow.VirtualGpu;
 
 namespace FashionFlow.Tests;
 
@@ -44,6 +45,22 @@ public sealed class PipelineTests
         Assert.That(Generate(pipeline, Short with { Seed = 12 })[1].Data, Is.Not.EqualTo(first[1].Data));
         Assert.That(Generate(pipeline, Short with { Sampler = SamplerKind.Ddpm })[1].Data, Is.Not.EqualTo(first[1].Data));
         Assert.That(Generate(pipeline, Short with { Compatibility = CompatibilityOptions.Fixed })[1].Data, Is.Not.EqualTo(first[1].Data));
+    }
+
+    [Test]
+    public void Frames_depend_on_neither_method_nor_order_nor_capability_of_the_virtual_device()
+    {
+        var expected = MakeOn(new VirtualDeviceOptions());
+        Assert.That(MakeOn(new VirtualDeviceOptions { Method = ExecutionMethod.General }), Is.EqualTo(expected), "by the general method");
+        Assert.That(MakeOn(new VirtualDeviceOptions { OrderSeed = 3 }), Is.EqualTo(expected), "with blocks and warps in another order");
+        Assert.That(MakeOn(new VirtualDeviceOptions { ComputeCapability = new(7, 0), WorkerThreads = 1 }), Is.EqualTo(expected), "on sm_70, one thread");
+
+        static byte[][] MakeOn(VirtualDeviceOptions options)
+        {
+            using var context = new DeviceContext(new VirtualDevice(options), ownsDevice: true, DeviceContextOptions.Checked);
+            using var pipeline = FashionFlowPipeline.Create(context, TinyModel.Configuration);
+            return [.. Generate(pipeline, Short with { Steps = 2, Sampler = SamplerKind.Ddpm }).Select(f => f.Data)];
+        }
     }
 
     [Test]

@@ -97,6 +97,24 @@ public static class ModelComparison
     {
         using var scope = TensorScope.Begin();
         var comparison = new CaseComparison(context, reference, caseName, tolerance);
+        try
+        {
+            RunModel(module, comparison);
+        }
+        catch (ArgumentException e)
+        {
+            throw new ModelException($"{reference.Path}: {(caseName.Length == 0 ? "" : $"case {caseName}: ")}{e.Message}", e);
+        }
+        finally
+        {
+            module.Observer = null;
+        }
+
+        return comparison.Result();
+    }
+
+    private static void RunModel(Module module, CaseComparison comparison)
+    {
         switch (module)
         {
             case SpaceTimeUnet unet:
@@ -112,9 +130,6 @@ public static class ModelComparison
                 comparison.Compare("out", ((EmbeddingAdapter)module).Forward(comparison.Input("in.clip"), comparison.Input("in.vae")), isOutput: true);
                 break;
         }
-
-        module.Observer = null;
-        return comparison.Result();
     }
 
     private static void RunUnet(SpaceTimeUnet unet, CaseComparison comparison)
