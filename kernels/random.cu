@@ -13,12 +13,10 @@ __device__ __forceinline__ float open_unit(unsigned x) {
 
 // Natural logarithm of a normal float in (0, 1): Cephes' logf (S. Moshier), within 1 ulp.
 __device__ __forceinline__ float log_unit(float u) {
-    const unsigned bits = __float_as_uint(u);
-    int exponent = static_cast<int>(bits >> 23) - 126;
-    float x = __uint_as_float((bits & 0x007fffffu) | 0x3f000000u);  // in [1/2, 1)
-    const bool below = x < 0.70710678f;
-    exponent = below ? exponent - 1 : exponent;
-    x = __fadd_rn(below ? __fadd_rn(x, x) : x, -1.0f);  // in [sqrt(1/2) - 1, sqrt(2) - 1]
+    // u = 2^exponent (1 + x) with 1 + x in [sqrt(1/2), sqrt(2)): counting from sqrt(1/2)'s bits makes the choice without a branch.
+    const int above = static_cast<int>(__float_as_uint(u) - 0x3f3504f3u);
+    const int exponent = above >> 23;
+    const float x = __fadd_rn(__uint_as_float((above & 0x007fffff) + 0x3f3504f3u), -1.0f);
     float p = 7.0376836292e-2f;
     p = fmaf(p, x, -1.1514610310e-1f);
     p = fmaf(p, x, 1.1676998740e-1f);

@@ -1,10 +1,9 @@
 // Activation functions in float and double, as PyTorch defines them.
 #pragma once
 
+#include "exponential.cuh"
 #include "normal_distribution.cuh"
 
-__device__ __forceinline__ float exp_of(float x) { return expf(x); }
-__device__ __forceinline__ double exp_of(double x) { return exp(x); }
 __device__ __forceinline__ float sqrt_of(float x) { return sqrtf(x); }
 __device__ __forceinline__ double sqrt_of(double x) { return sqrt(x); }
 __device__ __forceinline__ float fma_of(float a, float b, float c) { return fmaf(a, b, c); }

@@ -139,14 +139,14 @@ public static partial class Ops
             return y;
         }
 
-        var launch = CoverRows(4 * n * h * w, c);
+        var launch = CoverRows(n * h * w, c);
         if (y.DType == DType.Float32)
         {
-            LayoutKernels.UpsampleNearest2xF32(y.Context.Stream, launch, x.Pointer<float>(), y.Pointer<float>(), n, h, w, c);
+            LayoutKernels.UpsampleNearest2xF32(y.Context.Stream, launch, x.Pointer<float>(), y.Pointer<float>(), n * h, w, c);
         }
         else
         {
-            LayoutKernels.UpsampleNearest2xF64(y.Context.Stream, launch, x.Pointer<double>(), y.Pointer<double>(), n, h, w, c);
+            LayoutKernels.UpsampleNearest2xF64(y.Context.Stream, launch, x.Pointer<double>(), y.Pointer<double>(), n * h, w, c);
         }
 
         return y;
