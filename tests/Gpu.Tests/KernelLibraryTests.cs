@@ -191,6 +191,28 @@ public sealed class KernelLibraryTests
     }
 
     [Test]
+    public void A_blob_that_is_damaged_or_of_another_source_is_not_taken()
+    {
+        var shipped = Ship(Sources());
+        var blob = Path.Combine(_directory, "shipped", "scale.compute_70.ptx.br");
+        var whole = File.ReadAllBytes(blob);
+        var changed = Texts();
+        changed["include/scale.cuh"] = changed["include/scale.cuh"].Replace("x * s", "x + s");
+        var other = Path.Combine(_directory, "other");
+        ShippedKernels.Build(KernelSourceSet.FromTexts(changed), other, new CountingCompiler(), report: null);
+        foreach (var damaged in new[] { whole[..^9], [1, 2, 3], [], File.ReadAllBytes(Path.Combine(other, "scale.compute_70.ptx.br")) })
+        {
+            File.WriteAllBytes(blob, damaged);
+            Assert.That(shipped.TryGet(Sources().Get("scale.cu"), "compute_70"), Is.Null);
+        }
+
+        var compiler = new CountingCompiler();
+        Assert.That(ShippedKernels.Build(Sources(), Path.Combine(_directory, "shipped"), compiler, report: null), Is.EqualTo(1));
+        Assert.That(compiler.Count, Is.EqualTo(1));
+        Assert.That(shipped.TryGet(Sources().Get("scale.cu"), "compute_70"), Is.Not.Null);
+    }
+
+    [Test]
     public void An_unknown_file_is_named()
     {
         using var device = new VirtualDevice();

@@ -56,6 +56,8 @@ internal static class ProbeProcess
                 return KernelCacheTests.WriteAndRead(new KernelCache(directory), key, int.Parse(count));
             case ["cuda-device", var probe]:
                 return CudaDeviceTests.Run(probe);
+            case ["shipped"]:
+                return ProjectKernelTests.LoadAll();
             default:
                 Console.Error.WriteLine("this is a test assembly; run ./test");
                 return 2;

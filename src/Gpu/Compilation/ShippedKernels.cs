@@ -1,5 +1,6 @@
 // PTX made ahead and carried in the assembly, so that a user needs no compiler. Each blob is tied to its source by a hash.
 using System.IO.Compression;
+using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
 
@@ -10,7 +11,8 @@ namespace FashionFlow.Gpu;
 /// <param name="Architecture"><c>compute_70</c>.</param>
 /// <param name="Hash">The hash of source, headers, options and compiler version.</param>
 /// <param name="Blob">The blob's name.</param>
-public readonly record struct ShippedEntry(string File, string Architecture, string Hash, string Blob);
+/// <param name="Checksum">SHA-256 of the PTX in the blob.</param>
+public readonly record struct ShippedEntry(string File, string Architecture, string Hash, string Blob, string Checksum);
 
 /// <summary>The shipped PTX: a manifest and one compressed blob a file and architecture.</summary>
 public sealed class ShippedKernels
@@ -48,12 +50,13 @@ public sealed class ShippedKernels
 
     /// <summary>The kernel files of a set that must be compiled where they run, since no PTX is carried that was made from them.</summary>
     public IReadOnlyList<string> MustBeCompiled(KernelSourceSet sources) =>
-        [.. sources.Files.Where(f => sources.Get(f) is var source && source.Targets.Any(t => Find(source, $"compute_{t}") is null))];
+        [.. sources.Files.Where(f => sources.Get(f) is var source && source.Targets.Any(t => TryGet(source, $"compute_{t}") is null))];
 
-    /// <summary>The PTX of a source, if what is carried was made from exactly this source; else null.</summary>
+    /// <summary>The PTX of a source, if what is carried was made from exactly this source and is whole; else null.</summary>
     public byte[]? TryGet(KernelSource source, string architecture)
     {
-        using var blob = Find(source, architecture) is { } name ? _open(name) : null;
+        var entry = Entries.FirstOrDefault(e => e.File == source.File.Name && e.Architecture == architecture);
+        using var blob = entry.Blob is not null && entry.Hash == source.Hash(architecture, CompilerVersion) ? _open(entry.Blob) : null;
         if (blob is null)
         {
             return null;
@@ -61,8 +64,18 @@ public sealed class ShippedKernels
 
         using var brotli = new BrotliStream(blob, CompressionMode.Decompress);
         using var ptx = new MemoryStream();
-        brotli.CopyTo(ptx);
-        return ptx.ToArray();
+        try
+        {
+            brotli.CopyTo(ptx);
+        }
+        catch (InvalidDataException)
+        {
+            return null;
+        }
+
+        // A blob of one commit beside the manifest of another (a merge) must not pass for the source's.
+        var image = ptx.ToArray();
+        return Checksum(image) == entry.Checksum ? image : null;
     }
 
     /// <summary>
@@ -99,13 +112,16 @@ public sealed class ShippedKernels
             foreach (var architecture in source.Targets.Select(t => $"compute_{t}"))
             {
                 var blob = $"{Path.GetFileNameWithoutExtension(source.File.Name)}.{architecture}.ptx.br";
-                entries.Add(new(source.File.Name, architecture, source.Hash(architecture, version), blob));
-                if (old.CompilerVersion == version && old.TryGet(source, architecture) is not null)
+                var ptx = old.CompilerVersion == version ? old.TryGet(source, architecture) : null;
+                var isOld = ptx is not null;
+                ptx ??= compiler.Compile(source, architecture);
+                entries.Add(new(source.File.Name, architecture, source.Hash(architecture, version), blob, Checksum(ptx)));
+                if (isOld)
                 {
                     continue;
                 }
 
-                WriteAtomically(Path.Combine(directory, blob), Compress(compiler.Compile(source, architecture)));
+                WriteAtomically(Path.Combine(directory, blob), Compress(ptx));
                 report?.Invoke($"compiled kernels/{source.File.Name} for {architecture}");
                 changes++;
             }
@@ -122,11 +138,7 @@ public sealed class ShippedKernels
         return changes;
     }
 
-    private string? Find(KernelSource source, string architecture)
-    {
-        var found = Entries.FirstOrDefault(e => e.File == source.File.Name && e.Architecture == architecture);
-        return found.Blob is not null && found.Hash == source.Hash(architecture, CompilerVersion) ? found.Blob : null;
-    }
+    private static string Checksum(byte[] ptx) => Convert.ToHexStringLower(SHA256.HashData(ptx));
 
     private static byte[] Compress(byte[] ptx)
     {
@@ -161,6 +173,7 @@ public sealed class ShippedKernels
                 json.WriteString("architecture", entry.Architecture);
                 json.WriteString("hash", entry.Hash);
                 json.WriteString("blob", entry.Blob);
+                json.WriteString("checksum", entry.Checksum);
                 json.WriteEndObject();
             }
 
@@ -178,7 +191,8 @@ public sealed class ShippedKernels
             e.GetProperty("file").GetString()!,
             e.GetProperty("architecture").GetString()!,
             e.GetProperty("hash").GetString()!,
-            e.GetProperty("blob").GetString()!));
+            e.GetProperty("blob").GetString()!,
+            e.GetProperty("checksum").GetString()!));
         return (json.RootElement.GetProperty("nvrtc").GetString()!, [.. entries]);
     }
 }
