@@ -1,4 +1,5 @@
 // Samplers: the reference's stored run replayed step by step, and what must hold for any plan.
+using System.Runtime.InteropServices;
 using FashionFlow.Diffusion;
 using FashionFlow.Layers;
 using FashionFlow.Tensors;
@@ -35,6 +36,45 @@ public sealed class SamplerTests
                 x = sampler.Step(step, x, predicted, noise, picture);
                 AssertVideo(x, file, $"sample.t{t}.x", GoldenFiles.Tolerance);
             }
+        }
+
+        context.CheckLeaks();
+    }
+
+    [TestCaseSource(nameof(Files))]
+    public void Stored_prediction_of_a_training_step_is_met(string path)
+    {
+        using var context = GoldenFiles.OpenChecked();
+        using (var file = SafetensorsFile.Open(path))
+        using (var unet = LoadTinyUnet(context))
+        using (TensorScope.Begin())
+        {
+            // Two videos, each at a timestep of its own.
+            var timesteps = MemoryMarshal.Cast<byte, long>(file.Bytes("train.timesteps"));
+            var t = Tensor.FromArray<float>(context, [timesteps[0], timesteps[1]], [2]);
+            var predicted = unet.Forward(Video(context, file, "train.x_noisy"), t, GoldenFiles.Load(context, file, "train.context"));
+            AssertVideo(predicted, file, "train.pred", GoldenFiles.Tolerance);
+        }
+
+        context.CheckLeaks();
+    }
+
+    private static IEnumerable<(int Timestep, int[] Plan)> SingleSteps
+        => Files.Any() ? [(999, [999, 998]), (500, [500, 499]), (1, [1, 0]), (0, [0])] : [];
+
+    [TestCaseSource(nameof(SingleSteps))]
+    public void Stored_single_step_is_met((int Timestep, int[] Plan) step)
+    {
+        using var context = GoldenFiles.OpenChecked();
+        using (var file = SafetensorsFile.Open(GoldenFiles.Shared("schedule.safetensors")!))
+        using (var unet = LoadTinyUnet(context))
+        using (var sampler = new DdpmSampler(context, new NoiseSchedule(new ScheduleOptions()), step.Plan))
+        using (TensorScope.Begin())
+        {
+            var x = Video(context, file, "sample.x_start");
+            var predicted = unet.Forward(x, sampler.NetworkTimestep(0), GoldenFiles.Load(context, file, "sample.context"));
+            var noise = step.Timestep == 0 ? Tensor.Zeros(context, x.Shape) : Video(context, file, $"step{step.Timestep}.noise");
+            AssertVideo(sampler.Step(0, x, predicted, noise, null), file, $"step{step.Timestep}.out", GoldenFiles.Tolerance);
         }
 
         context.CheckLeaks();
