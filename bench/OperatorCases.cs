@@ -99,6 +99,97 @@ internal sealed class OperatorCases(VirtualDevice device) : IDisposable
         }
     }
 
+    /// <summary>Memory-bound operators: what counts is bytes, each operand and result once.</summary>
+    public void Norms()
+    {
+        foreach (var (h, w, c) in new[] { (48, 32, 64), (24, 16, 128), (12, 8, 256), (6, 4, 512) })
+        {
+            var x = Values(16L * h * w, c);
+            var gamma = Values(c, 1);
+            using var ox = Tensor.FromArray<float>(_context, x, [1, 16, h, w, c]);
+            using var og = Tensor.FromArray<float>(_context, gamma, [c]);
+            var tx = torch.tensor(x, [1, 16, h, w, c]).permute(0, 4, 1, 2, 3).contiguous();
+            var tg = torch.tensor(gamma);
+            Measure.Compare(
+                $"GroupNorm(8) + SiLU [1, 16, {h}, {w}, {c}]",
+                0,
+                8e-9 * x.Length,
+                () => Ops.GroupNorm(ox, 8, og, og, 1e-5, silu: true).Dispose(),
+                () =>
+                {
+                    using var normed = nn.functional.group_norm(tx, 8, tg, tg, 1e-5);
+                    nn.functional.silu(normed, inplace: true);
+                });
+        }
+
+        foreach (var (n, c) in new[] { (24576, 64), (384, 512), (50, 768) })
+        {
+            var x = Values(n, c);
+            var gamma = Values(c, 1);
+            using var ox = Tensor.FromArray<float>(_context, x, [1, n, c]);
+            using var og = Tensor.FromArray<float>(_context, gamma, [c]);
+            var (tx, tg) = (torch.tensor(x, [1, n, c]), torch.tensor(gamma));
+            Measure.Compare(
+                $"LayerNorm [{n}, {c}]",
+                0,
+                8e-9 * x.Length,
+                () => Ops.LayerNorm(ox, og, og, 1e-5).Dispose(),
+                () => nn.functional.layer_norm(tx, [c], tg, tg, 1e-5).Dispose());
+        }
+
+        foreach (var (n, c) in new[] { (24576, 256), (384, 2048) })
+        {
+            var x = Values(n, 2 * c);
+            using var ox = Tensor.FromArray<float>(_context, x, [1, n, 2 * c]);
+            var tx = torch.tensor(x, [1, n, 2 * c]);
+            Measure.Compare(
+                $"GEGLU [{n}, 2 x {c}]",
+                0,
+                12e-9 * n * c,
+                () => Ops.Geglu(ox).Dispose(),
+                () =>
+                {
+                    var halves = tx.chunk(2, -1);
+                    using var gate = nn.functional.gelu(halves[1]);
+                    (halves[0] * gate).Dispose();
+                });
+        }
+    }
+
+    /// <summary>softmax(q k^T / 8 + bias) v; libtorch's scaled_dot_product_attention on heads already split.</summary>
+    public void Attention()
+    {
+        foreach (var (batch, heads, queries, keys, biased, what) in new[]
+        {
+            (1, 1, 24576, 50, false, "to the context, level 1"),
+            (1, 2, 6144, 50, false, "to the context, level 2"),
+            (1, 2, 1536, 50, false, "to the context, level 3"),
+            (1, 4, 384, 50, false, "to the context, level 4"),
+            (16, 8, 24, 24, true, "over space, inner level"),
+            (24, 8, 16, 16, true, "over frames, inner level"),
+            (1, 12, 50, 50, false, "CLIP ViT-B/32"),
+            (1, 8, 1280, 1280, false, "autoencoder's size"),
+        })
+        {
+            const int Width = 64;
+            var q = Values((long)batch * queries, heads * Width);
+            var kv = Values((long)batch * keys, heads * Width);
+            var bias = Values((long)heads * queries, biased ? keys : 0);
+            using var oq = Tensor.FromArray<float>(_context, q, [batch, queries, heads * Width]);
+            using var ok = Tensor.FromArray<float>(_context, kv, [batch, keys, heads * Width]);
+            using var ob = biased ? Tensor.FromArray<float>(_context, bias, [heads, queries, keys]) : null;
+            var tq = torch.tensor(q, [batch, queries, heads, Width]).transpose(1, 2).contiguous();
+            var tk = torch.tensor(kv, [batch, keys, heads, Width]).transpose(1, 2).contiguous();
+            var tb = biased ? torch.tensor(bias, [1, heads, queries, keys]) : null;
+            Measure.Compare(
+                $"attention {batch} x {heads} heads, {queries} to {keys} ({what})",
+                4e-9 * batch * heads * queries * keys * Width,
+                0,
+                () => Ops.Attention(oq, ok, ok, heads, 0.125, ob).Dispose(),
+                () => nn.functional.scaled_dot_product_attention(tq, tk, tk, tb!).Dispose());
+        }
+    }
+
     private static float[] Values(long rows, long columns)
     {
         var values = new float[rows * columns];

@@ -27,3 +27,18 @@ if (what is "all" or "conv")
 {
     cases.Convolution();
 }
+
+if (what is "all" or "norm")
+{
+    cases.Norms();
+}
+
+if (what is "all" or "attention")
+{
+    cases.Attention();
+}
+
+if (what is "all" or "unet")
+{
+    UnetCase.Run(device);
+}
