@@ -15,6 +15,9 @@ internal sealed unsafe class BlockWorker : IDisposable
     private const int Fuel = 20_000;
     private const int MaxResident = 1024;
 
+    // The schedule runs between any two pieces of compiled code; it must not start out unoptimised.
+    private const MethodImplOptions Hot = MethodImplOptions.AggressiveOptimization;
+
     private readonly KernelProgram _program;
     private readonly KernelLaunch _launch;
     private readonly BlockQueue _queue;
@@ -24,7 +27,7 @@ internal sealed unsafe class BlockWorker : IDisposable
     private readonly WarpContext* _context;
     private readonly byte[] _parameters;
     private readonly Stack<ResidentBlock> _idle = [];
-    private readonly List<nint> _memory = [];
+    private readonly WorkerArena _arena = WorkerArena.Rent();
     private readonly int _warps;
     private readonly int _threads;
     private readonly int _sharedBytes;
@@ -86,15 +89,12 @@ internal sealed unsafe class BlockWorker : IDisposable
 
     public void Dispose()
     {
-        foreach (var memory in _memory)
-        {
-            NativeMemory.AlignedFree((void*)memory);
-        }
-
+        _arena.Return();
         _handle.Free();
     }
 
     /// <summary>Runs blocks until the queue is empty.</summary>
+    [MethodImpl(Hot)]
     public void Run()
     {
         var resident = new List<ResidentBlock>();
@@ -137,15 +137,11 @@ internal sealed unsafe class BlockWorker : IDisposable
         }
     }
 
-    private nint Allocate(long bytes)
-    {
-        var memory = (nint)NativeMemory.AlignedAlloc((nuint)Math.Max(64, bytes), 64);
-        _memory.Add(memory);
-        return memory;
-    }
+    private nint Allocate(long bytes) => _arena.Take(bytes);
 
     // ---- blocks
 
+    [MethodImpl(Hot)]
     private ResidentBlock Start(Dim3 position)
     {
         if (!_idle.TryPop(out var block))
@@ -185,6 +181,7 @@ internal sealed unsafe class BlockWorker : IDisposable
         return block;
     }
 
+    [MethodImpl(Hot)]
     private void StartWarp(WarpState warp)
     {
         var living = Math.Min(32, _threads - (warp.Index * 32));
@@ -198,36 +195,38 @@ internal sealed unsafe class BlockWorker : IDisposable
         warp.Version = warp.IsConverged ? _fast!.Current : null;
         Array.Clear(warp.Lanes);
         _warp = warp;
-        foreach (var register in _program.Specials)
+        foreach (var register in warp.IsPrepared ? _program.BlockSpecials : _program.Specials)
         {
             SetSpecial(warp, register);
         }
+
+        warp.IsPrepared = true;
     }
 
+    // Special registers are never written by a program. Those that differ from block to block are set for each; the others once.
     private void SetSpecial(WarpState warp, IrRegister register)
     {
-        var form = warp.Version is { } version ? version.Forms![register.Index] : LaneForm.Varying;
         if (SpecialValues.IsOfThread(register.Special))
         {
             var bias = register.Special == SpecialValue.LocalBase ? warp.Local : 0;
-            if (form.IsScalar)
-            {
-                *(long*)(warp.Frame + _layout.Uniform(register)) = SpecialValues.OfThread(register.Special, _launch.Block, warp.Index, 0, _program.LocalMemory) + bias;
-                return;
-            }
-
             for (var lane = 0; lane < 32; lane++)
             {
-                SetLane(warp, register, lane, SpecialValues.OfThread(register.Special, _launch.Block, warp.Index, lane, _program.LocalMemory) + bias);
+                var ofLane = SpecialValues.OfThread(register.Special, _launch.Block, warp.Index, lane, _program.LocalMemory) + bias;
+                SetLane(warp, register, lane, ofLane);
+                if (lane == 0)
+                {
+                    *(long*)(warp.Frame + _layout.Uniform(register)) = ofLane;
+                }
             }
 
             return;
         }
 
         var value = ValueOf(register, warp);
-        if (form.IsScalar)
+        *(long*)(warp.Frame + _layout.Uniform(register)) = value;
+        if (warp.Version is { } version && version.Forms![register.Index].IsScalar)
         {
-            *(long*)(warp.Frame + _layout.Uniform(register)) = value;
+            // The lanes are written where the fast method is left.
             return;
         }
 
@@ -260,6 +259,7 @@ internal sealed unsafe class BlockWorker : IDisposable
         _ => 0,
     };
 
+    [MethodImpl(Hot)]
     private void SetLane(WarpState warp, IrRegister register, int lane, long value)
     {
         var place = warp.Frame + _layout.HeaderBytes + ((lane >> 3) * _layout.GroupBytes) + _layout.Lanes(register);
@@ -276,6 +276,7 @@ internal sealed unsafe class BlockWorker : IDisposable
     // ---- warps
 
     // Runs each warp of a block that can run; true where one ended or came to a barrier.
+    [MethodImpl(Hot)]
     private bool RunOnce(ResidentBlock block)
     {
         _block = block;
@@ -307,6 +308,7 @@ internal sealed unsafe class BlockWorker : IDisposable
     }
 
     // False where the warp only looped until its fuel was used up.
+    [MethodImpl(Hot)]
     private bool RunWarp(WarpState warp)
     {
         _warp = warp;
@@ -326,6 +328,7 @@ internal sealed unsafe class BlockWorker : IDisposable
     }
 
     // One call of the fast method. Null to go on; else whether the warp has got somewhere.
+    [MethodImpl(Hot)]
     private bool? StepFast(WarpState warp)
     {
         var current = _fast!.Current;
@@ -372,6 +375,7 @@ internal sealed unsafe class BlockWorker : IDisposable
 
     private static void SetAllLanes(WarpState warp, int segment) => Array.Fill(warp.Lanes, segment);
 
+    [MethodImpl(Hot)]
     private static void Part(WarpState warp, IrBlock block, uint mask, uint taken)
     {
         var to = block.Taken!.Segments[0].Index;
@@ -384,6 +388,7 @@ internal sealed unsafe class BlockWorker : IDisposable
     }
 
     // One call of the general method, for the lanes at the lowest segment.
+    [MethodImpl(Hot)]
     private bool? StepGeneral(WarpState warp)
     {
         var ready = warp.Alive & ~warp.Waiting & ~warp.Parked & ~warp.Blocked;
@@ -441,6 +446,7 @@ internal sealed unsafe class BlockWorker : IDisposable
         return RunGeneral(warp, mask, lowest, other);
     }
 
+    [MethodImpl(Hot)]
     private bool? RunGeneral(WarpState warp, uint mask, int segment, int lowestOther)
     {
         warp.MustStep = false;
@@ -489,6 +495,7 @@ internal sealed unsafe class BlockWorker : IDisposable
         return null;
     }
 
+    [MethodImpl(Hot)]
     private static void Move(WarpState warp, uint mask, int segment)
     {
         for (; mask != 0; mask &= mask - 1)
@@ -514,6 +521,7 @@ internal sealed unsafe class BlockWorker : IDisposable
         return 0;
     }
 
+    [MethodImpl(Hot)]
     private void SetMask(WarpState warp, uint mask)
     {
         var place = warp.Frame + _layout.HeaderBytes;
@@ -527,6 +535,7 @@ internal sealed unsafe class BlockWorker : IDisposable
         }
     }
 
+    [MethodImpl(Hot)]
     private void End(WarpState warp, uint mask)
     {
         warp.Alive &= ~mask;
@@ -543,6 +552,7 @@ internal sealed unsafe class BlockWorker : IDisposable
     // ---- forms
 
     // Writes out as lanes what the fast method kept as scalars.
+    [MethodImpl(Hot)]
     private void LeaveFast(WarpState warp, IrRegister[] registers)
     {
         var forms = warp.Version!.Forms!;
@@ -558,9 +568,20 @@ internal sealed unsafe class BlockWorker : IDisposable
             var place = warp.Frame + _layout.HeaderBytes + _layout.Lanes(register);
             if (form.Pattern is { } pattern)
             {
-                for (var lane = 0; lane < 32; lane++)
+                for (var group = 0; group < FrameLayout.Groups; group++, place += _layout.GroupBytes)
                 {
-                    SetLane(warp, register, lane, unchecked(scalar + pattern.Lanes[lane]));
+                    for (var lane = 0; lane < FrameLayout.LanesPerGroup; lane++)
+                    {
+                        var value = unchecked(scalar + pattern.Lanes[(group * FrameLayout.LanesPerGroup) + lane]);
+                        if (register.IsWide)
+                        {
+                            ((long*)place)[lane] = value;
+                        }
+                        else
+                        {
+                            ((int*)place)[lane] = unchecked((int)value);
+                        }
+                    }
                 }
             }
             else if (register.IsWide)
@@ -587,6 +608,7 @@ internal sealed unsafe class BlockWorker : IDisposable
     }
 
     // Checks that registers have their forms; those that have not are given up.
+    [MethodImpl(Hot)]
     private void EnterFast(WarpState warp, int segment)
     {
         while (true)
@@ -614,6 +636,7 @@ internal sealed unsafe class BlockWorker : IDisposable
         }
     }
 
+    [MethodImpl(Hot)]
     private bool TryMakeScalar(WarpState warp, IrRegister register, LaneForm form)
     {
         var place = warp.Frame + _layout.HeaderBytes + _layout.Lanes(register);
@@ -663,6 +686,7 @@ internal sealed unsafe class BlockWorker : IDisposable
 
     // ---- barriers
 
+    [MethodImpl(Hot)]
     private void Arrive(WarpState warp, int segment, uint mask)
     {
         var operation = Version.WarpOpOf(segment);
@@ -718,6 +742,7 @@ internal sealed unsafe class BlockWorker : IDisposable
         }
     }
 
+    [MethodImpl(Hot)]
     private void TryRelease(int id)
     {
         ref var barrier = ref _block.Barriers[id];
@@ -840,6 +865,9 @@ internal sealed class WarpState
 
     /// <summary>The fast method has just given a segment back, so that the general one must do it.</summary>
     public bool MustStep { get; set; }
+
+    /// <summary>The special registers that stay from block to block are in the frame.</summary>
+    public bool IsPrepared { get; set; }
 
     /// <summary>Where each lane stands otherwise.</summary>
     public int[] Lanes { get; } = new int[32];

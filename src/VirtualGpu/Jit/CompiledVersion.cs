@@ -95,6 +95,15 @@ internal sealed class CompiledVersion
         return method(context, frame, segment);
     }
 
+    /// <summary>Compiles the method that holds a segment, if that has not been done.</summary>
+    public void Prepare(int segment)
+    {
+        if (_methods[_methodOf[segment]] is null)
+        {
+            System.Runtime.CompilerServices.RuntimeHelpers.PrepareDelegate(Compile(_methodOf[segment]));
+        }
+    }
+
     private Func<nint, nint, int, int> Compile(int number)
     {
         lock (_methods)

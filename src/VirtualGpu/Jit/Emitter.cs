@@ -504,7 +504,7 @@ internal sealed partial class Emitter
     private bool IsWholeWarpButterfly(Instruction instruction, out int distance)
     {
         distance = 0;
-        if (IsGeneral || instruction.Op != Op.Shfl || instruction.Opcode.Warp != WarpMode.Bfly || instruction.Results.Length > 1 || instruction.Results[0].IsNone
+        if (IsGeneral || instruction.Op != Op.Shfl || instruction.Opcode.Warp != WarpMode.Bfly || instruction.Results is [_, { IsNone: false }] || instruction.Results[0].IsNone
             || instruction.Sources[1] is not { IsImmediate: true } lane || instruction.Sources[2] is not { IsImmediate: true, Bits: 31 })
         {
             return false;

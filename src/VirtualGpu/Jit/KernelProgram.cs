@@ -25,6 +25,7 @@ internal sealed class KernelProgram
         Layout = new FrameLayout(kernel);
         _general = new Lazy<CompiledVersion>(() => new CompiledVersion(kernel, Layout, forms: null, bytes));
         Specials = [.. kernel.Registers.Where(r => r.Special != SpecialValue.None)];
+        BlockSpecials = [.. Specials.Where(r => r.Special is SpecialValue.CtaidX or SpecialValue.CtaidY or SpecialValue.CtaidZ)];
     }
 
     /// <summary>The entry's name.</summary>
@@ -54,6 +55,9 @@ internal sealed class KernelProgram
 
     /// <summary>Registers that hold special values.</summary>
     internal IrRegister[] Specials { get; }
+
+    /// <summary>Those that differ from block to block.</summary>
+    internal IrRegister[] BlockSpecials { get; }
 
     internal CompiledVersion General => _general.Value;
 

@@ -15,6 +15,7 @@ internal static class Segmentation
 
     public static IrKernel Divide(string name, List<IrRegister> registers, List<IrBlock> blocks, int staticShared, int localBytes, int sites)
     {
+        DropUnusedPredicates(registers, blocks);
         var segments = new List<Segment>();
         foreach (var block in blocks)
         {
@@ -33,6 +34,35 @@ internal static class Segmentation
             Sites = sites,
             InFrame = inFrame,
         };
+    }
+
+    // NVRTC lets every shuffle say whether its source was in range, and hardly ever asks.
+    private static void DropUnusedPredicates(List<IrRegister> registers, List<IrBlock> blocks)
+    {
+        var isRead = new bool[registers.Count];
+        foreach (var block in blocks)
+        {
+            if (block.Condition.Register is { } condition)
+            {
+                isRead[condition.Index] = true;
+            }
+
+            foreach (var source in block.Instructions.SelectMany(i => i.Sources))
+            {
+                if (source.Register is { } register)
+                {
+                    isRead[register.Index] = true;
+                }
+            }
+        }
+
+        foreach (var instruction in blocks.SelectMany(b => b.Instructions))
+        {
+            if (instruction.Op is Op.Shfl or Op.Match && instruction.Results is [_, { Register: { } predicate }] && !isRead[predicate.Index])
+            {
+                instruction.Results[1] = default;
+            }
+        }
     }
 
     private static void Divide(IrBlock block, List<Segment> segments)

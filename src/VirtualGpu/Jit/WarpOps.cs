@@ -7,7 +7,13 @@ using FashionFlow.VirtualGpu.Ptx;
 namespace FashionFlow.VirtualGpu.Jit;
 
 /// <summary>A warp-level instruction and where its operands lie in each group of the frame; -1 for none.</summary>
-internal sealed record WarpOp(Instruction Instruction, int[] Sources, int[] Results);
+internal sealed record WarpOp(Instruction Instruction, int[] Sources, int[] Results)
+{
+    /// <summary>For a shuffle by constants: the lane that each lane reads, and the lanes that read in range.</summary>
+    public (byte[] From, uint InRange)? Shuffle { get; } = Instruction.Op == Op.Shfl
+        && Instruction.Sources[1] is { IsImmediate: true } b && Instruction.Sources[2] is { IsImmediate: true } c
+        ? WarpOps.ShuffleTable(Instruction.Opcode.Warp, (int)b.Bits, (int)c.Bits) : null;
+}
 
 internal static unsafe class WarpOps
 {
@@ -71,36 +77,77 @@ internal static unsafe class WarpOps
     }
 
     // PTX ISA, "shfl.sync": the clamp value is in bits 0-4 of c, the segment mask in bits 8-12.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static (int From, bool IsInRange) ShuffleSource(WarpMode mode, int lane, int b, int c)
+    {
+        var distance = b & 31;
+        var segment = (c >> 8) & 31;
+        var most = (lane & segment) | (c & 31 & ~segment);
+        var from = mode switch
+        {
+            WarpMode.Up => lane - distance,
+            WarpMode.Down => lane + distance,
+            WarpMode.Bfly => lane ^ distance,
+            _ => (lane & segment) | (distance & ~segment),
+        };
+        var isInRange = mode == WarpMode.Up ? from >= most : from <= most;
+        return (isInRange ? from & 31 : lane, isInRange);
+    }
+
+    public static (byte[] From, uint InRange) ShuffleTable(WarpMode mode, int b, int c)
+    {
+        var table = new byte[32];
+        uint inRange = 0;
+        for (var lane = 0; lane < 32; lane++)
+        {
+            var (from, isInRange) = ShuffleSource(mode, lane, b, c);
+            table[lane] = (byte)from;
+            inRange |= isInRange ? 1u << lane : 0;
+        }
+
+        return (table, inRange);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Shuffle(WarpContext* warp, in WarpLanes lanes, WarpOp operation)
     {
         var values = stackalloc int[32];
-        for (var lane = 0; lane < 32; lane++)
+        for (var group = 0; group < FrameLayout.Groups; group++)
         {
-            values[lane] = lanes.Get32(operation.Sources[0], lane);
+            Vector256.Load((int*)(lanes.Group(group * 8) + operation.Sources[0])).Store(values + (group * 8));
         }
 
         var predicate = operation.Results.Length > 1 ? operation.Results[1] : -1;
+        var result = operation.Results[0];
+        if (operation.Shuffle is var (table, inRange))
+        {
+            for (var lane = 0; lane < 32; lane++)
+            {
+                if ((warp->Mask >> lane & 1) != 0)
+                {
+                    if (result >= 0)
+                    {
+                        lanes.Set32(result, lane, values[table[lane]]);
+                    }
+
+                    if (predicate >= 0)
+                    {
+                        lanes.Set32(predicate, lane, (inRange >> lane & 1) != 0 ? -1 : 0);
+                    }
+                }
+            }
+
+            return;
+        }
+
         var mode = operation.Instruction.Opcode.Warp;
         for (var bits = warp->Mask; bits != 0; bits &= bits - 1)
         {
             var lane = BitOperations.TrailingZeroCount(bits);
-            var b = lanes.Get32(operation.Sources[1], lane) & 31;
-            var c = lanes.Get32(operation.Sources[2], lane);
-            var clamp = c & 31;
-            var segment = (c >> 8) & 31;
-            var most = (lane & segment) | (clamp & ~segment);
-            var least = lane & segment;
-            var from = mode switch
+            var (from, isInRange) = ShuffleSource(mode, lane, lanes.Get32(operation.Sources[1], lane), lanes.Get32(operation.Sources[2], lane));
+            if (result >= 0)
             {
-                WarpMode.Up => lane - b,
-                WarpMode.Down => lane + b,
-                WarpMode.Bfly => lane ^ b,
-                _ => least | (b & ~segment),
-            };
-            var isInRange = mode == WarpMode.Up ? from >= most : from <= most;
-            if (operation.Results[0] >= 0)
-            {
-                lanes.Set32(operation.Results[0], lane, values[isInRange ? from & 31 : lane]);
+                lanes.Set32(result, lane, values[from]);
             }
 
             if (predicate >= 0)
