@@ -127,6 +127,7 @@ internal static class CommandLine
         {
             UserError user => (user.ExitCode, user.Message, user.Advice),
             GpuException gpu => (ExitCode.Device, gpu.Message, "see what there is: fashionflow doctor"),
+            KernelCompilationException => (ExitCode.Device, e.Message, null),
             ModelException or WeightLoadException or SafetensorsException => (ExitCode.Input, e.Message, null),
             _ => (ExitCode.Internal, $"an error of the program itself: {e.GetType().Name}: {e.Message}", "FASHIONFLOW_DEBUG=1 shows where; please report it"),
         };
@@ -137,7 +138,14 @@ internal static class CommandLine
             (message, advice) = (message[..end], message[end..]);
         }
 
-        screen.WriteError(message, advice);
+        // What a compiler says keeps its lines.
+        var lines = e is KernelCompilationException ? advice : null;
+        screen.WriteError(message, lines is null ? advice : null);
+        if (lines is not null)
+        {
+            screen.Note(lines.Trim('\r', '\n'));
+        }
+
         if (Environment.GetEnvironmentVariable("FASHIONFLOW_DEBUG") == "1")
         {
             screen.Note(e.ToString());

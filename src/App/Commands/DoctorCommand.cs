@@ -33,7 +33,7 @@ internal static class DoctorCommand
 
     private static int Run(Screen screen)
     {
-        List<Finding> findings = [.. Devices(), Kernels(), Compiler(), .. Libraries(), Encoder(), Model()];
+        List<Finding> findings = [.. Devices(), .. Kernels(), .. Libraries(), Encoder(), Model()];
         var table = screen.Table(string.Empty, "part", "found");
         foreach (var finding in findings)
         {
@@ -98,23 +98,31 @@ internal static class DoctorCommand
         }
     }
 
-    private static Finding Kernels()
+    private static IEnumerable<Finding> Kernels()
     {
         var shipped = ShippedKernels.Embedded;
         var files = KernelSourceSet.Embedded.Files;
         var changed = files.Where(f => !shipped.Entries.Any(e => e.File == f && shipped.TryGet(KernelSourceSet.Embedded.Get(f), e.Architecture) is not null)).ToList();
-        return changed.Count == 0
-            ? new Finding(State.Ok, "kernels", $"{files.Count} files, all shipped as PTX (compiled by NVRTC {shipped.CompilerVersion})", Advice: null)
-            : new Finding(
+        if (changed.Count == 0)
+        {
+            yield return new Finding(State.Ok, "kernels", $"{files.Count} files, all shipped as PTX (compiled by NVRTC {shipped.CompilerVersion})", Advice: null);
+        }
+        else
+        {
+            var which = changed.Count == files.Count ? string.Empty : $" ({string.Join(", ", changed)})";
+            yield return new Finding(
                 Nvrtc.IsAvailable ? State.Ok : State.Broken,
                 "kernels",
-                $"{changed.Count} of {files.Count} files have no shipped PTX of their text ({string.Join(", ", changed)}); NVRTC compiles them",
-                "after changing a kernel: fashionflow kernels build");
-    }
+                $"{changed.Count} of {files.Count} files differ from the shipped PTX{which}; NVRTC compiles them at first use",
+                Nvrtc.IsAvailable ? "to ship them compiled: fashionflow kernels build" : null);
+        }
 
-    private static Finding Compiler() => Nvrtc.IsAvailable
-        ? new Finding(State.Ok, "NVRTC", $"{Nvrtc.Version} ({Nvrtc.LibraryName})", Advice: null)
-        : new Finding(State.Absent, "NVRTC", $"{Nvrtc.MissingReason}; needed only to change kernels", $"to change kernels: {Nvrtc.InstallHint}");
+        yield return Nvrtc.IsAvailable
+            ? new Finding(State.Ok, "NVRTC", $"{Nvrtc.Version} ({Nvrtc.LibraryName})", Advice: null)
+            : changed.Count > 0
+                ? new Finding(State.Broken, "NVRTC", Nvrtc.MissingReason!, $"install it: {Nvrtc.InstallHint}")
+                : new Finding(State.Absent, "NVRTC", $"{Nvrtc.MissingReason}; needed only to change kernels", $"to change kernels: {Nvrtc.InstallHint}");
+    }
 
     private static IEnumerable<Finding> Libraries()
     {

@@ -33,9 +33,10 @@ internal sealed class Screen
             Border = Output.Profile.Out.IsTerminal ? TableBorder.Rounded : TableBorder.None,
             ShowHeaders = true,
         };
+        var (left, right) = Output.Profile.Out.IsTerminal ? (1, 1) : (0, 2);
         foreach (var column in columns)
         {
-            table.AddColumn(new TableColumn(new Text(column, new Style(decoration: Decoration.Bold))).PadLeft(0).PadRight(2));
+            table.AddColumn(new TableColumn(new Text(column, new Style(decoration: Decoration.Bold))).PadLeft(left).PadRight(right));
         }
 
         return table;
