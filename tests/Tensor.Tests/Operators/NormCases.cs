@@ -210,7 +210,21 @@ public sealed class NormCases : IOperatorCases
     private static (double Mean, double Variance) Moments(IEnumerable<double> values)
     {
         var all = values.ToArray();
-        var mean = all.Average();
-        return (mean, all.Average(value => (value - mean) * (value - mean)));
+        var mean = Sum(all) / all.Length;
+        return (mean, Sum(all.Select(value => (value - mean) * (value - mean))) / all.Length);
+    }
+
+    /// <summary>A compensated sum (Kahan): many equal terms, as the token shift makes, would else round one way a thousand times.</summary>
+    private static double Sum(IEnumerable<double> values)
+    {
+        var (sum, lost) = (0.0, 0.0);
+        foreach (var value in values)
+        {
+            var term = value - lost;
+            var next = sum + term;
+            (sum, lost) = (next, next - sum - term);
+        }
+
+        return sum;
     }
 }
