@@ -10,6 +10,7 @@
 // Head dimensions are walked in chunks of 64 and padded with zeros to one. All sums have one order, set by the shapes.
 #include "activation.cuh"
 #include "common.cuh"
+#include "row.cuh"
 
 namespace {
 
@@ -23,7 +24,7 @@ __device__ __forceinline__ double minus_infinity(double) { return __longlong_as_
 // Rows `first` .. of a [rows, head] matrix with `stride` elements from row to row, columns `column` .. + CHUNK, into shared
 // memory; what lies outside is zero. A warp a row, so that addresses run with the lanes. TRANSPOSED with a pitch of an odd
 // number of elements, which keeps the lanes' stores in different banks.
-template <int ROWS, int WARPS, bool TRANSPOSED, typename T>
+template <int ROWS, int WARPS, bool TRANSPOSED, bool REPEAT, typename T>
 __device__ __forceinline__ void stage(
     const T* __restrict__ matrix, T* tile, long long stride, int first, int rows, int column, int head) {
     const int lane = threadIdx.x;
@@ -41,16 +42,18 @@ __device__ __forceinline__ void stage(
             }
         }
     } else {
+        // Columns past the end read the last one; in values, they keep it, so that the lanes of those columns come to the
+        // same output and may store it.
 #pragma unroll 1
         for (int i = 0; i < ROWS / WARPS; ++i) {
             const int row = i * WARPS + warp;
+            const T* source = matrix + min(first + row, rows - 1) * stride + column;
 #pragma unroll
             for (int j = 0; j < CHUNK; j += WARP_SIZE) {
-                T value = 0;
-                if (first + row < rows && column + j + lane < head) {
-                    value = matrix[(first + row) * stride + column + j + lane];
-                }
-                tile[TRANSPOSED ? (j + lane) * (ROWS + 1) + row : row * CHUNK + j + lane] = value;
+                const int wanted = column + j + lane;
+                const T value = source[min(wanted, head - 1) - column];
+                const bool inside = first + row < rows && (REPEAT || wanted < head);
+                tile[TRANSPOSED ? (j + lane) * (ROWS + 1) + row : row * CHUNK + j + lane] = inside ? value : T(0);
             }
         }
     }
@@ -103,9 +106,9 @@ __device__ __forceinline__ void attend(
         T scores[KEYS_PER_WARP][QUERIES_PER_LANE] = {};
         for (int chunk = 0; chunk < CHUNKS && chunk * CHUNK < head; ++chunk) {
             if (CHUNKS > 1 || first_key == 0) {
-                stage<QUERIES, WARPS, true>(q, query_tile, q_token, first_query, query_count, chunk * CHUNK, head);
+                stage<QUERIES, WARPS, true, false>(q, query_tile, q_token, first_query, query_count, chunk * CHUNK, head);
             }
-            stage<KEYS, WARPS, false>(k, tile, kv_token, first_key, key_count, chunk * CHUNK, head);
+            stage<KEYS, WARPS, false, false>(k, tile, kv_token, first_key, key_count, chunk * CHUNK, head);
             __syncthreads();
             if (warp * KEYS_PER_WARP < keys_here) {
                 const int dimensions = min(CHUNK, head - chunk * CHUNK);
@@ -148,7 +151,7 @@ __device__ __forceinline__ void attend(
         __syncthreads();
 
         // The keys have been read: their place takes the values while the weights are made.
-        stage<KEYS, WARPS, false>(v, tile, kv_token, first_key, key_count, 0, head);
+        stage<KEYS, WARPS, false, true>(v, tile, kv_token, first_key, key_count, 0, head);
 
         T own[KEYS_PER_SLICE];
         T top = minus_infinity(T());
@@ -208,7 +211,7 @@ __device__ __forceinline__ void attend(
                     break;
                 }
                 __syncthreads();
-                stage<KEYS, WARPS, false>(v, tile, kv_token, first_key, key_count, chunk * CHUNK, head);
+                stage<KEYS, WARPS, false, true>(v, tile, kv_token, first_key, key_count, chunk * CHUNK, head);
                 __syncthreads();
             }
             if (wanted) {
@@ -259,8 +262,10 @@ __device__ __forceinline__ void attend(
             T* row = out + query * q_token;
 #pragma unroll
             for (int j = 0; j < CHUNKS * COLUMNS; ++j) {
-                if (j * WARP_SIZE + lane < head) {
+                if ((j + 1) * WARP_SIZE <= head) {
                     row[j * WARP_SIZE + lane] = output[i][j] * inverse;
+                } else if (j * WARP_SIZE < head) {
+                    row[min(j * WARP_SIZE + lane, head - 1)] = output[i][j] * inverse;
                 }
             }
         }
@@ -274,36 +279,30 @@ __device__ __forceinline__ void softmax_row(T* __restrict__ scores, const T* __r
     const int threads = blockDim.x;
     const int lane = threadIdx.x % WARP_SIZE;
     T* row = scores + static_cast<long long>(blockIdx.x) * columns;
+    const T* bias_row = bias + static_cast<long long>(blockIdx.x) * columns;
     T top = minus_infinity(T());
-    if (bias != nullptr) {
-        const T* bias_row = bias + static_cast<long long>(blockIdx.x) * columns;
-        for (int i = threadIdx.x; i < columns; i += threads) {
-            const T score = row[i] + bias_row[i];
-            row[i] = score;
-            top = score > top ? score : top;
-        }
-    } else {
-        for (int i = threadIdx.x; i < columns; i += threads) {
-            top = row[i] > top ? row[i] : top;
-        }
-    }
+    each_of_row(0, columns, threadIdx.x, threads, [&](int i, bool) {
+        const T score = bias == nullptr ? row[i] : row[i] + bias_row[i];
+        top = score > top ? score : top;
+    });
     top = warp_max(top);
-    if (lane == 0) {
-        scratch[threadIdx.x / WARP_SIZE] = top;
-    }
+    scratch[threadIdx.x / WARP_SIZE] = top;
     __syncthreads();
-    top = warp_max(lane < threads / WARP_SIZE ? scratch[lane] : minus_infinity(T()));
+    top = warp_max(scratch[min(lane, threads / WARP_SIZE - 1)]);
     __syncthreads();
     T sum = 0;
-    for (int i = threadIdx.x; i < columns; i += threads) {
-        const T weight = exp_of(row[i] - top);
-        row[i] = weight;
-        sum += weight;
-    }
+    each_of_row(0, columns, threadIdx.x, threads, [&](int i, bool counts) {
+        const T weight = exp_of((bias == nullptr ? row[i] : row[i] + bias_row[i]) - top);
+        sum += counts ? weight : T(0);
+    });
     const T inverse = T(1) / block_sum(sum, scratch, threads);
-    for (int i = threadIdx.x; i < columns; i += threads) {
-        row[i] *= inverse;
-    }
+    // Threads past the end must not store here: they may find the last column stored already.
+    each_of_row(0, columns, threadIdx.x, threads, [&](int i, bool counts) {
+        const T weight = exp_of((bias == nullptr ? row[i] : row[i] + bias_row[i]) - top);
+        if (counts) {
+            row[i] = weight * inverse;
+        }
+    });
 }
 
 }  // namespace

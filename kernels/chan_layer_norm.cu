@@ -1,6 +1,7 @@
 // Channel layer normalisation with a clamped variance, and the token shift that comes before it in the feed-forward of the
 // space-time U-Net: the later half of the channels is delayed by one frame. Both in one pass, or the shift alone.
 #include "common.cuh"
+#include "row.cuh"
 
 namespace {
 
@@ -22,20 +23,14 @@ struct ShiftedRow {
         before = first ? nullptr : now - static_cast<long long>(frame_rows) * channels;
     }
 
-    // Calls action(channel, value) for the channels of this thread, `threads` apart: first the kept ones, then the delayed.
+    // Calls action(channel, value, counts) as each_of_row does: first for the kept channels, then for the delayed.
     template <typename F>
     __device__ __forceinline__ void each(int thread, int threads, F action) const {
-        for (int i = thread; i < kept; i += threads) {
-            action(i, now[i]);
-        }
+        each_of_row(0, kept, thread, threads, [&](int i, bool counts) { action(i, now[i], counts); });
         if (before == nullptr) {
-            for (int i = kept + thread; i < c; i += threads) {
-                action(i, T(0));
-            }
+            each_of_row(kept, c, thread, threads, [&](int i, bool counts) { action(i, T(0), counts); });
         } else {
-            for (int i = kept + thread; i < c; i += threads) {
-                action(i, before[i]);
-            }
+            each_of_row(kept, c, thread, threads, [&](int i, bool counts) { action(i, before[i], counts); });
         }
     }
 };
@@ -48,14 +43,17 @@ __device__ __forceinline__ void normalize_row(
     const int threads = blockDim.x;
     const ShiftedRow<T> row(x, blockIdx.x, frames, frame_rows, kept, c);
     T sum = 0;
-    row.each(thread, threads, [&](int, T value) { sum += value; });
+    row.each(thread, threads, [&](int, T value, bool counts) { sum += counts ? value : T(0); });
     const T mean = block_sum(sum, scratch, threads) / static_cast<T>(c);
     T square = 0;
-    row.each(thread, threads, [&](int, T value) { square += (value - mean) * (value - mean); });
+    row.each(thread, threads, [&](int, T value, bool counts) {
+        const T deviation = counts ? value - mean : T(0);
+        square += deviation * deviation;
+    });
     const T variance = block_sum(square, scratch, threads) / static_cast<T>(c);
     const T rstd = T(1) / square_root(variance > eps ? variance : eps);
     T* out = y + static_cast<long long>(blockIdx.x) * c;
-    row.each(thread, threads, [&](int i, T value) { out[i] = (value - mean) * rstd * g[i]; });
+    row.each(thread, threads, [&](int i, T value, bool) { out[i] = (value - mean) * rstd * g[i]; });
 }
 
 template <typename T>
@@ -67,7 +65,7 @@ __device__ __forceinline__ void shift_row(
     }
     const ShiftedRow<T> row(x, row_number, frames, frame_rows, kept, c);
     T* out = y + static_cast<long long>(row_number) * c;
-    row.each(threadIdx.x, blockDim.x, [&](int i, T value) { out[i] = value; });
+    row.each(threadIdx.x, blockDim.x, [&](int i, T value, bool) { out[i] = value; });
 }
 
 }  // namespace

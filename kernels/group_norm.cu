@@ -7,6 +7,7 @@
 // of whole groups, one row a step. How work is cut, and with it the order of every sum, depends on shapes alone.
 #include "activation.cuh"
 #include "common.cuh"
+#include "row.cuh"
 
 namespace {
 
@@ -113,20 +114,21 @@ __device__ __forceinline__ void sum_chunk(
     for (int group = threadIdx.y; group < groups_here; group += blockDim.y) {
         double group_sum = 0;
         double group_square = 0;
-        for (int item = lane; item < items; item += WARP_SIZE) {
+        each_of_row(0, items, lane, WARP_SIZE, [&](int item, bool counts) {
             const int row = item / across;
             const int source = row * lanes_per_row + group * across + item - row * across;
-            group_sum += sums[source];
-            group_square += squares[source];
-        }
+            const double item_sum = sums[source];
+            const double item_square = squares[source];
+            group_sum += counts ? item_sum : 0.0;
+            group_square += counts ? item_square : 0.0;
+        });
         group_sum = warp_sum(group_sum);
         group_square = warp_sum(group_square);
-        if (lane == 0) {
-            const long long row = static_cast<long long>(blockIdx.z) * groups + first_group + group;
-            double* destination = partials + (row * gridDim.x + blockIdx.x) * 2;
-            destination[0] = group_sum;
-            destination[1] = group_square;
-        }
+        // All lanes hold and store the same.
+        const long long row = static_cast<long long>(blockIdx.z) * groups + first_group + group;
+        double* destination = partials + (row * gridDim.x + blockIdx.x) * 2;
+        destination[0] = group_sum;
+        destination[1] = group_square;
     }
 }
 
@@ -144,10 +146,12 @@ __device__ __forceinline__ void finish_statistics(
     const long long row = static_cast<long long>(sample) * groups + group;
     double sum = 0;
     double square = 0;
-    for (int chunk = lane; chunk < chunks; chunk += WARP_SIZE) {
-        sum += partials[(row * chunks + chunk) * 2];
-        square += partials[(row * chunks + chunk) * 2 + 1];
-    }
+    each_of_row(0, chunks, lane, WARP_SIZE, [&](int chunk, bool counts) {
+        const double chunk_sum = partials[(row * chunks + chunk) * 2];
+        const double chunk_square = partials[(row * chunks + chunk) * 2 + 1];
+        sum += counts ? chunk_sum : 0.0;
+        square += counts ? chunk_square : 0.0;
+    });
     sum = warp_sum(sum);
     square = warp_sum(square);
 
@@ -157,13 +161,13 @@ __device__ __forceinline__ void finish_statistics(
     const double mean = shift + from_shift;
     const double variance = square / count - from_shift * from_shift;
     const double rstd = 1.0 / sqrt((variance > 0 ? variance : 0.0) + eps);
-    if (lane == 0 && mean_out != nullptr) {
+    if (mean_out != nullptr) {
         mean_out[row] = static_cast<T>(mean);
         rstd_out[row] = static_cast<T>(rstd);
     }
     T* multiply = coefficients + static_cast<long long>(sample) * 2 * c;
     T* add = multiply + c;
-    for (int i = lane; i < channels_per_group; i += WARP_SIZE) {
+    each_of_row(0, channels_per_group, lane, WARP_SIZE, [&](int i, bool) {
         const int channel = group * channels_per_group + i;
         double factor = rstd * weight[channel];
         double offset = bias[channel] - mean * factor;
@@ -175,7 +179,7 @@ __device__ __forceinline__ void finish_statistics(
         }
         multiply[channel] = static_cast<T>(factor);
         add[channel] = static_cast<T>(offset);
-    }
+    });
 }
 
 template <typename T, bool SILU>

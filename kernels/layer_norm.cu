@@ -1,14 +1,15 @@
 // Layer normalisation over the last axis (Ba, Kiros and Hinton 2016, arXiv 1607.06450): mean and variance of each row by two
-// passes, so that a large mean costs no accuracy. Short rows stay in the registers of a warp or half a warp and are read
+// passes, so that a large mean costs no accuracy. Short rows stay in the registers of a warp or a part of one and are read
 // once; others get a block each.
 #include "common.cuh"
+#include "row.cuh"
 
 namespace {
 
 __device__ __forceinline__ float inverse_sqrt(float x) { return 1.0f / sqrtf(x); }
 __device__ __forceinline__ double inverse_sqrt(double x) { return 1.0 / sqrt(x); }
 
-// Sum over the LANES (16 or 32) neighbouring lanes that share a row, in a fixed tree.
+// Sum over the LANES (a power of two) neighbouring lanes that share a row, in a fixed tree.
 template <int LANES, typename T>
 __device__ __forceinline__ T row_sum(T value) {
 #pragma unroll
@@ -19,7 +20,7 @@ __device__ __forceinline__ T row_sum(T value) {
 }
 
 // LANES lanes a row, each holding VECTORS vectors of four: rows of up to 4 * LANES * VECTORS elements, c a multiple of four.
-// With half a warp a row, rows are that long exactly, so that lane and place run on from one row to the next.
+// With less than a warp a row, rows are that long exactly, so that lane and place run on from one row to the next.
 // A block takes rows_per_unit times as many neighbouring rows as it has units of LANES lanes. A warp that would reach past
 // the last row takes the last whole set of rows instead, so that it stays together and one address leads all its lanes: rows
 // are at least the units of a warp, and one may be written twice, with the same bits.
@@ -80,19 +81,21 @@ __device__ __forceinline__ void normalize_row(
     const long long start = static_cast<long long>(blockIdx.x) * c;
     const int threads = blockDim.x;
     T sum = 0;
-    for (int i = threadIdx.x; i < c; i += threads) {
-        sum += x[start + i];
-    }
+    each_of_row(0, c, threadIdx.x, threads, [&](int i, bool counts) {
+        const T value = x[start + i];
+        sum += counts ? value : T(0);
+    });
     const T mean = block_sum(sum, scratch, threads) / static_cast<T>(c);
     T square = 0;
-    for (int i = threadIdx.x; i < c; i += threads) {
-        const T deviation = x[start + i] - mean;
+    each_of_row(0, c, threadIdx.x, threads, [&](int i, bool counts) {
+        const T value = x[start + i];
+        const T deviation = counts ? value - mean : T(0);
         square += deviation * deviation;
-    }
+    });
     const T rstd = inverse_sqrt(block_sum(square, scratch, threads) / static_cast<T>(c) + eps);
-    for (int i = threadIdx.x; i < c; i += threads) {
+    each_of_row(0, c, threadIdx.x, threads, [&](int i, bool) {
         y[start + i] = (x[start + i] - mean) * rstd * weight[i] + bias[i];
-    }
+    });
 }
 
 }  // namespace
@@ -101,7 +104,25 @@ __device__ __forceinline__ void normalize_row(
 // writes 4 rows c bytes each. Block (32, 8); grid: rows over the rows of a block, which is rows_per_unit for every unit
 // of lanes. c is a multiple of 4 and all pointers are aligned to 16 bytes.
 
-// Half a warp a row: c = 64 exactly, so that a warp's two rows are one piece of memory; rows are two at least.
+// A part of a warp a row: c = 8, 16, 32 or 64 exactly, so that a warp's rows are one piece of memory; rows are 128 / c at least.
+extern "C" __global__ void __launch_bounds__(8 * WARP_SIZE) layer_norm_8_f32(
+    const float* __restrict__ x, const float* __restrict__ weight, const float* __restrict__ bias, float* __restrict__ y,
+    int rows, float eps, int rows_per_unit) {
+    normalize_rows<float, 2, 1>(x, weight, bias, y, rows, 8, eps, rows_per_unit);
+}
+
+extern "C" __global__ void __launch_bounds__(8 * WARP_SIZE) layer_norm_16_f32(
+    const float* __restrict__ x, const float* __restrict__ weight, const float* __restrict__ bias, float* __restrict__ y,
+    int rows, float eps, int rows_per_unit) {
+    normalize_rows<float, 4, 1>(x, weight, bias, y, rows, 16, eps, rows_per_unit);
+}
+
+extern "C" __global__ void __launch_bounds__(8 * WARP_SIZE) layer_norm_32_f32(
+    const float* __restrict__ x, const float* __restrict__ weight, const float* __restrict__ bias, float* __restrict__ y,
+    int rows, float eps, int rows_per_unit) {
+    normalize_rows<float, 8, 1>(x, weight, bias, y, rows, 32, eps, rows_per_unit);
+}
+
 extern "C" __global__ void __launch_bounds__(8 * WARP_SIZE) layer_norm_64_f32(
     const float* __restrict__ x, const float* __restrict__ weight, const float* __restrict__ bias, float* __restrict__ y,
     int rows, float eps, int rows_per_unit) {
@@ -137,6 +158,24 @@ extern "C" __global__ void __launch_bounds__(8 * WARP_SIZE) layer_norm_1024_f32(
 }
 
 // The same in double.
+extern "C" __global__ void __launch_bounds__(8 * WARP_SIZE) layer_norm_8_f64(
+    const double* __restrict__ x, const double* __restrict__ weight, const double* __restrict__ bias, double* __restrict__ y,
+    int rows, double eps, int rows_per_unit) {
+    normalize_rows<double, 2, 1>(x, weight, bias, y, rows, 8, eps, rows_per_unit);
+}
+
+extern "C" __global__ void __launch_bounds__(8 * WARP_SIZE) layer_norm_16_f64(
+    const double* __restrict__ x, const double* __restrict__ weight, const double* __restrict__ bias, double* __restrict__ y,
+    int rows, double eps, int rows_per_unit) {
+    normalize_rows<double, 4, 1>(x, weight, bias, y, rows, 16, eps, rows_per_unit);
+}
+
+extern "C" __global__ void __launch_bounds__(8 * WARP_SIZE) layer_norm_32_f64(
+    const double* __restrict__ x, const double* __restrict__ weight, const double* __restrict__ bias, double* __restrict__ y,
+    int rows, double eps, int rows_per_unit) {
+    normalize_rows<double, 8, 1>(x, weight, bias, y, rows, 32, eps, rows_per_unit);
+}
+
 extern "C" __global__ void __launch_bounds__(8 * WARP_SIZE) layer_norm_64_f64(
     const double* __restrict__ x, const double* __restrict__ weight, const double* __restrict__ bias, double* __restrict__ y,
     int rows, double eps, int rows_per_unit) {

@@ -7,11 +7,9 @@ namespace {
 template <typename T>
 __device__ __forceinline__ void gather(
     const T* __restrict__ table, T* __restrict__ bias, int heads, int n, int d0, int d1, int d2) {
-    const int key = blockIdx.y * blockDim.x + threadIdx.x;
+    // Threads past the last key repeat it, with the same bits.
+    const int key = min(static_cast<int>(blockIdx.y * blockDim.x + threadIdx.x), n - 1);
     const int query = blockIdx.x;
-    if (key >= n) {
-        return;
-    }
     const int along0 = query / (d1 * d2) - key / (d1 * d2) + d0 - 1;
     const int along1 = query / d2 % d1 - key / d2 % d1 + d1 - 1;
     const int along2 = query % d2 - key % d2 + d2 - 1;

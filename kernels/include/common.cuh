@@ -64,11 +64,11 @@ __device__ __forceinline__ T block_sum(T value, T* scratch, int threads) {
     const int lane = threadIdx.x % WARP_SIZE;
     const int warp = threadIdx.x / WARP_SIZE;
     value = warp_sum(value);
-    if (lane == 0) {
-        scratch[warp] = value;
-    }
+    scratch[warp] = value;
     __syncthreads();
-    value = warp_sum(lane < threads / WARP_SIZE ? scratch[lane] : T(0));
+    const int warps = threads / WARP_SIZE;
+    const T other = scratch[min(lane, warps - 1)];
+    value = warp_sum(lane < warps ? other : T(0));
     __syncthreads();
     return value;
 }

@@ -21,7 +21,10 @@ public static partial class Ops
             return y;
         }
 
-        var launch = new LaunchShape(CeilingDivide(rows, RowWarps), new Dim3(WarpSize, RowWarps));
+        // Narrow rows get as many threads as they have vectors, and a block 32 of them, so that no lane of a warp is idle.
+        var vectors = c % 4 == 0 ? c / 4 : c;
+        var block = vectors < WarpSize ? new Dim3(vectors, WarpSize) : new Dim3(WarpSize, RowWarps);
+        var launch = new LaunchShape(CeilingDivide(rows, block.Y), block);
         switch (x.DType)
         {
             case DType.Float32:

@@ -156,8 +156,8 @@ public static partial class Ops
         using var alignedBias = inWarp ? AlignedCopy(bias) : null;
         (x, weight, bias) = (alignedX ?? x, alignedWeight ?? weight, alignedBias ?? bias);
         var rowsPerUnit = rows >= ManyRows ? 4 : 1;
-        var inHalfWarp = c == 64 && rows >= 2;
-        var rowsPerBlock = RowWarps * (inHalfWarp ? 2 : 1) * rowsPerUnit;
+        var inPartOfWarp = c is 8 or 16 or 32 or 64 && rows >= 4 * WarpSize / c;
+        var rowsPerBlock = RowWarps * (inPartOfWarp ? 4 * WarpSize / c : 1) * rowsPerUnit;
         var warps = new LaunchShape(CeilingDivide(rows, rowsPerBlock), new Dim3(WarpSize, RowWarps));
         var blocks = new LaunchShape(rows, RowThreads(c));
         switch (x.DType)
@@ -169,9 +169,16 @@ public static partial class Ops
                 {
                     LayerNormKernels.LayerNormAnyF32(stream, blocks, from, w, b, to, c, (float)eps);
                 }
-                else if (inHalfWarp)
+                else if (inPartOfWarp)
                 {
-                    LayerNormKernels.LayerNorm64F32(stream, warps, from, w, b, to, rows, (float)eps, rowsPerUnit);
+                    LayerNormParts<float> kernel = c switch
+                    {
+                        8 => LayerNormKernels.LayerNorm8F32,
+                        16 => LayerNormKernels.LayerNorm16F32,
+                        32 => LayerNormKernels.LayerNorm32F32,
+                        _ => LayerNormKernels.LayerNorm64F32,
+                    };
+                    kernel(stream, warps, from, w, b, to, rows, (float)eps, rowsPerUnit);
                 }
                 else
                 {
@@ -195,9 +202,16 @@ public static partial class Ops
                 {
                     LayerNormKernels.LayerNormAnyF64(stream, blocks, from, w, b, to, c, eps);
                 }
-                else if (inHalfWarp)
+                else if (inPartOfWarp)
                 {
-                    LayerNormKernels.LayerNorm64F64(stream, warps, from, w, b, to, rows, eps, rowsPerUnit);
+                    LayerNormParts<double> kernel = c switch
+                    {
+                        8 => LayerNormKernels.LayerNorm8F64,
+                        16 => LayerNormKernels.LayerNorm16F64,
+                        32 => LayerNormKernels.LayerNorm32F64,
+                        _ => LayerNormKernels.LayerNorm64F64,
+                    };
+                    kernel(stream, warps, from, w, b, to, rows, eps, rowsPerUnit);
                 }
                 else
                 {
@@ -378,6 +392,11 @@ public static partial class Ops
     private delegate void GroupNormApply<T>(
         GpuStream stream, in LaunchShape shape, DevicePointer<T> x, DevicePointer<T> coefficients, DevicePointer<T> y, int n, int c,
         int tileChannels, int rowsPerStep, int rowsPerChunk)
+        where T : unmanaged;
+
+    private delegate void LayerNormParts<T>(
+        GpuStream stream, in LaunchShape shape, DevicePointer<T> x, DevicePointer<T> weight, DevicePointer<T> bias, DevicePointer<T> y, int rows,
+        T eps, int rowsPerUnit)
         where T : unmanaged;
 
     private delegate void LayerNormRows<T>(
