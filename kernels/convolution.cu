@@ -45,7 +45,7 @@ struct FetchPixels
         for (int i = 0; i < COUNT; ++i)
         {
             const unsigned index = threadIdx.x + i * S::THREADS;
-            const int pixel = smaller(firstRow + (int)(index / PER_LINE), rows - 1);
+            const int pixel = smaller(firstRow + (int)(index % S::ROWS), rows - 1);
             const int line = pixel / outWidth, image = line / outHeight;
             left[i] = (pixel - line * outWidth) * strideW - padLeft;
             top[i] = (line - image * outHeight) * strideH - padTop;
@@ -70,7 +70,7 @@ struct FetchPixels
 #pragma unroll
             for (int i = 0; i < COUNT; ++i)
             {
-                Vector<T>::load(stage[i], pixel[i] + c0 + (threadIdx.x + i * S::THREADS) % PER_LINE * V);
+                Vector<T>::load(stage[i], pixel[i] + c0 + (threadIdx.x + i * S::THREADS) / S::ROWS * V);
 #pragma unroll
                 for (int e = 0; e < V; ++e)
                 {
@@ -82,7 +82,7 @@ struct FetchPixels
 #pragma unroll
         for (int i = 0; i < COUNT; ++i)
         {
-            const int own = c0 + (int)((threadIdx.x + i * S::THREADS) % PER_LINE * V);
+            const int own = c0 + (int)((threadIdx.x + i * S::THREADS) / S::ROWS * V);
 #pragma unroll
             for (int e = 0; e < V; ++e)
             {
@@ -101,7 +101,7 @@ struct FetchPixels
 #pragma unroll
             for (int e = 0; e < V; ++e)
             {
-                tile[index % PER_LINE * V + e][index / PER_LINE] = stage[i][e];
+                tile[index / S::ROWS * V + e][index % S::ROWS] = stage[i][e];
             }
         }
     }

@@ -57,7 +57,7 @@ struct TileShape
     static const int ROWS = ROWS_, COLS = COLS_, DEPTH = DEPTH_, THREAD_ROWS = THREAD_ROWS_, THREAD_COLS = THREAD_COLS_;
     static const int ROW_THREADS = ROWS / THREAD_ROWS, COL_THREADS = COLS / THREAD_COLS;
     static const int THREADS = ROW_THREADS * COL_THREADS;
-    // One vector of padding: the transposing stores of a warp (16 rows x 2 vectors of k) then fall into 32 different banks.
+    // One vector of padding keeps vectors aligned and lets fragments of neighbouring k start in different banks.
     static const int ROW_PITCH = ROWS + V, COL_PITCH = COLS + V;
     static_assert(DEPTH % V == 0 && THREAD_ROWS % V == 0 && THREAD_COLS % V == 0, "whole vectors only");
 };
@@ -71,7 +71,8 @@ struct SharedTiles
 };
 
 // Fetches an operand stored [lines, k] (k contiguous): A as it is, B transposed, convolution weights. Lines beyond the last
-// repeat the last one (their results are never stored); k beyond the end is zero, without a branch.
+// repeat the last one (their results are never stored); k beyond the end is zero, without a branch. Lanes take neighbouring
+// lines, so that what they put into shared memory lies side by side: no bank conflicts, and one vector on the virtual device.
 template <typename T, int LINES, int PITCH, int DEPTH, int THREADS>
 struct FetchAlongK
 {
@@ -88,7 +89,7 @@ struct FetchAlongK
         for (int i = 0; i < COUNT; ++i)
         {
             const unsigned index = threadIdx.x + i * THREADS;
-            line[i] = base + (long long)smaller(first + (int)(index / PER_LINE), lines - 1) * pitch + index % PER_LINE * V;
+            line[i] = base + (long long)smaller(first + (int)(index % LINES), lines - 1) * pitch + index / LINES * V;
         }
     }
 
@@ -114,7 +115,7 @@ struct FetchAlongK
             const unsigned index = threadIdx.x + i * THREADS;
             if (TOTAL % THREADS == 0 || index < TOTAL)
             {
-                const int own = (int)(index % PER_LINE * V);
+                const int own = (int)(index / LINES * V);
 #pragma unroll
                 for (int e = 0; e < V; ++e)
                 {
@@ -139,7 +140,7 @@ struct FetchAlongK
 #pragma unroll
             for (int e = 0; e < V; ++e)
             {
-                tile[index % PER_LINE * V + e][index / PER_LINE] = stage[i][e];
+                tile[index / LINES * V + e][index % LINES] = stage[i][e];
             }
         }
     }
