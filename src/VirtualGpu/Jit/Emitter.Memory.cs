@@ -298,6 +298,12 @@ internal sealed partial class Emitter
         var type = instruction.Opcode.Type;
         var size = type.Size();
         var addresses = EmitLaneAddresses(instruction);
+        if (!IsGeneral && size == 4 && instruction.Opcode.Vector == 4 && instruction.Opcode.Space != PtxSpace.Local && !instruction.Opcode.Strong && Avx2.IsSupported)
+        {
+            EmitVectorPerLaneLoad(instruction, addresses);
+            return;
+        }
+
         for (var k = 0; k < instruction.Results.Length; k++)
         {
             if (size == 8)
@@ -460,7 +466,12 @@ internal sealed partial class Emitter
             return;
         }
 
-        // Rows: lanes 0-1, 2-3, 4-5, 6-7, four elements each.
+        EmitTransposed(instruction, rows);
+    }
+
+    // Rows of lanes 0-1, 2-3, 4-5 and 6-7, four elements each, into the four results.
+    private void EmitTransposed(Instruction instruction, LocalBuilder[] rows)
+    {
         var r0 = EmitPermute2x128(rows[0], rows[2], 0x20);
         var r1 = EmitPermute2x128(rows[0], rows[2], 0x31);
         var r2 = EmitPermute2x128(rows[1], rows[3], 0x20);
@@ -474,10 +485,44 @@ internal sealed partial class Emitter
             _il.Emit(OpCodes.Ldloc, k < 2 ? low01 : high01);
             _il.Emit(OpCodes.Ldloc, k < 2 ? low23 : high23);
             EmitConstant((k & 1) == 0 ? 0x44 : 0xEE);
-            _il.Emit(OpCodes.Call, AvxMethod(nameof(Avx.Shuffle), [vector, vector, typeof(byte)]));
+            _il.Emit(OpCodes.Call, AvxMethod(nameof(Avx.Shuffle), [typeof(Vector256<float>), typeof(Vector256<float>), typeof(byte)]));
             EmitAs(typeof(float), typeof(int));
             EmitLoaded(instruction.Results[k], instruction.Opcode.Type);
         }
+    }
+
+    // Four floats a lane at any addresses: all lanes are checked at once, each loads its 16 bytes, and the rows are transposed.
+    private void EmitVectorPerLaneLoad(Instruction instruction, LocalBuilder[] addresses)
+    {
+        _il.Emit(OpCodes.Ldarg_0);
+        _il.Emit(OpCodes.Ldloc, _group);
+        EmitLaneMask(-1);
+        EmitRange(instruction);
+        EmitConstant(AccessCode.Create(TotalSize(instruction), TotalSize(instruction), instruction.Opcode.Space, upperHalf: false, isStore: false));
+        _il.Emit(OpCodes.Ldloc, addresses[0]);
+        _il.Emit(OpCodes.Ldloc, addresses[1]);
+        _il.Emit(OpCodes.Call, MethodCatalog.Only(typeof(LaneMemory), nameof(LaneMemory.CheckAll)));
+        var rows = new LocalBuilder[4];
+        for (var i = 0; i < 4; i++)
+        {
+            rows[i] = _locals.Take(typeof(Vector256<float>));
+            EmitLaneVector(addresses[i / 2], i % 2 * 2);
+            EmitLaneVector(addresses[i / 2], (i % 2 * 2) + 1);
+            _il.Emit(OpCodes.Call, MethodCatalog.Find(typeof(Vector256), nameof(Vector256.Create), [typeof(Vector128<float>), typeof(Vector128<float>)]));
+            _il.Emit(OpCodes.Stloc, rows[i]);
+        }
+
+        EmitTransposed(instruction, rows);
+    }
+
+    // Pushes the 16 bytes at one of four addresses.
+    private void EmitLaneVector(LocalBuilder addresses, int lane)
+    {
+        _il.Emit(OpCodes.Ldloc, addresses);
+        EmitConstant(lane);
+        _il.Emit(OpCodes.Call, GetElement(typeof(long)));
+        _il.Emit(OpCodes.Conv_I);
+        _il.Emit(OpCodes.Ldobj, typeof(Vector128<float>));
     }
 
     private static System.Reflection.MethodInfo AvxMethod(string name, Type[] types) => MethodCatalog.Find(typeof(Avx), name, types);

@@ -51,6 +51,11 @@ internal static unsafe class LaneMemory
         }
     }
 
+    /// <summary>Checks an access of eight lanes that the caller makes itself.</summary>
+    [MethodImpl(Call)]
+    public static void CheckAll(nint context, nint group, int mask, nint range, int access, Vector256<long> low, Vector256<long> high)
+        => Guard(context, group, mask, range, access, low, high);
+
     // Whether eight addresses step by a size.
     [MethodImpl(Inline)]
     private static bool AreContiguous(Vector256<long> low, Vector256<long> high, long size)
