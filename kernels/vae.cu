@@ -1,7 +1,5 @@
 // Between pictures and latents: the posterior that the encoder describes, and 8-bit pixels from the decoder's.
-
-__device__ __forceinline__ float exponential(float x) { return expf(x); }
-__device__ __forceinline__ double exponential(double x) { return exp(x); }
+#include "exponential.cuh"
 
 // pixels x [2 channels] -> [channels]; noise null gives the mean.
 template <typename T>
@@ -20,7 +18,7 @@ __device__ __forceinline__ void posterior(
     {
         T logVariance = own[channels + c];
         logVariance = logVariance < T(-30) ? T(-30) : logVariance > T(20) ? T(20) : logVariance;
-        value += exponential(T(0.5) * logVariance) * noise[i];
+        value += exp_of(T(0.5) * logVariance) * noise[i];
     }
     y[i] = value * scale;
 }

@@ -1,6 +1,7 @@
 // What a product or convolution does with a finished sum before it is stored: bias, residual, activation, in that order.
 #pragma once
 
+#include "exponential.cuh"
 #include "normal_distribution.cuh"
 
 // FashionFlow.Gpu.Epilogue, by number.
@@ -15,9 +16,6 @@ enum Epilogue
 __device__ __forceinline__ float fused_multiply_add(float a, float b, float c) { return __fmaf_rn(a, b, c); }
 __device__ __forceinline__ double fused_multiply_add(double a, double b, double c) { return __fma_rn(a, b, c); }
 
-__device__ __forceinline__ float exponential(float x) { return expf(x); }
-__device__ __forceinline__ double exponential(double x) { return exp(x); }
-
 // The activation alone. `epilogue` is the same for the whole grid, so the branch never diverges.
 template <typename T>
 __device__ __forceinline__ T apply_epilogue(int epilogue, T x)
@@ -31,5 +29,5 @@ __device__ __forceinline__ T apply_epilogue(int epilogue, T x)
         return x * normal_distribution(x);
     }
     const T slope = epilogue == EPILOGUE_QUICK_GELU ? T(1.702) : T(1);
-    return x / (T(1) + exponential(-slope * x));
+    return x / (T(1) + exp_of(-slope * x));
 }
