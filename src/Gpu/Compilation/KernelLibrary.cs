@@ -94,7 +94,7 @@ public sealed class KernelLibrary : IDisposable
         {
             throw new KernelCompilationException(
                 file,
-                $"kernels/{file} differs from the source of the shipped PTX and must be compiled, but NVRTC is missing: {Nvrtc.InstallHint}",
+                $"kernels/{file} differs from the source of the shipped PTX and must be compiled, but NVRTC is missing\ninstall it: {Nvrtc.InstallHint}",
                 "");
         }
 
