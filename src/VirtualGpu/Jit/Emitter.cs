@@ -125,11 +125,6 @@ internal sealed partial class Emitter
 
             if (_leaves)
             {
-                if (!_segment.IsLast && i + 1 < _count)
-                {
-                    _il.Emit(OpCodes.Br, _labels[i + 1]);
-                }
-
                 _il.MarkLabel(_leave);
                 EmitReturn(Reason.Leave, _segment.Index);
             }

@@ -123,16 +123,22 @@ internal static partial class LaneMath
 
         // Where the sum overflowed or is no number, there is no error term.
         e = Vector256.ConditionalSelect(Vector256.Equals(e, e), e, Vector256<double>.Zero);
-        return StepDown(s, e);
+        var rounded = StepDown(s, Vector256.LessThan(e, Vector256<double>.Zero));
+
+        // An exact zero of opposite signs is -0 toward -inf; two zeros are -0 where either is.
+        var isZero = Vector256.Equals(s, Vector256<double>.Zero);
+        var isSumOfZeros = isZero & Vector256.Equals(p, Vector256<double>.Zero);
+        var zero = Vector256.ConditionalSelect(isSumOfZeros, p | c, Vector256.Create(-0.0));
+        return Vector256.ConditionalSelect(isZero, zero, rounded);
     }
 
-    // The largest float not above s + e, as a double.
+    // The largest float not above s, or not above what is a little less than s, as a double.
     [MethodImpl(Inline)]
-    private static Vector256<double> StepDown(Vector256<double> s, Vector256<double> e)
+    private static Vector256<double> StepDown(Vector256<double> s, Vector256<double> isLess)
     {
         var r4 = Vector256.Narrow(s, s);
         var r = Vector256.WidenLower(r4);
-        var isAbove = Vector256.GreaterThan(r, s) | (Vector256.Equals(r, s) & Vector256.LessThan(e, Vector256<double>.Zero));
+        var isAbove = Vector256.GreaterThan(r, s) | (Vector256.Equals(r, s) & isLess);
         var bits = r4.AsInt32();
 
         // One float down: away from zero for negative numbers, from +0 to the smallest negative one.
@@ -142,9 +148,6 @@ internal static partial class LaneMath
             Vector256.ConditionalSelect(Vector256.LessThan(bits, Vector256<int>.Zero), bits + Vector256<int>.One, bits - Vector256<int>.One));
         return Vector256.ConditionalSelect(isAbove, Vector256.WidenLower(down.AsSingle()), r);
     }
-
-    [MethodImpl(Inline)]
-    private static Vector256<float> Halves(Vector256<double> low, Vector256<double> high) => Vector256.Narrow(low, high);
 
     [MethodImpl(Call)]
     public static Vector256<float> FmaRm(Vector256<float> a, Vector256<float> b, Vector256<float> c)
@@ -156,17 +159,9 @@ internal static partial class LaneMath
     [MethodImpl(Call)]
     public static Vector256<float> FmaRmPortable(Vector256<float> a, Vector256<float> b, Vector256<float> c)
     {
-        var result = Halves(
+        return Vector256.Narrow(
             RoundFloor(Vector256.WidenLower(a), Vector256.WidenLower(b), Vector256.WidenLower(c)),
             RoundFloor(Vector256.WidenUpper(a), Vector256.WidenUpper(b), Vector256.WidenUpper(c)));
-
-        // An exact zero sum of opposite signs is -0 toward -inf; equal signs keep theirs.
-        var product = a * b;
-        var isZero = Vector256.Equals(result, Vector256<float>.Zero);
-        var cancels = isZero & Vector256.Equals(product, Neg(c)) & ~Vector256.Equals(product, Vector256<float>.Zero);
-        var mixedZeros = (Vector256.Equals(a, Vector256<float>.Zero) | Vector256.Equals(b, Vector256<float>.Zero)) & isZero & Vector256.Equals(c, Vector256<float>.Zero)
-            & Vector256.LessThan((product.AsInt32() | c.AsInt32()), Vector256<int>.Zero).AsSingle();
-        return (result.AsInt32() | ((cancels | mixedZeros).AsInt32() & Vector256.Create(int.MinValue))).AsSingle();
     }
 
     [MethodImpl(Call)]
