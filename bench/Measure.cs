@@ -11,12 +11,12 @@ namespace FashionFlow.Bench;
 /// <param name="Gigabytes">Billions of bytes that must be moved at least, where they are what counts.</param>
 internal sealed record Row(string Name, double Ours, double Theirs, double Gflop, double Gigabytes)
 {
-    public static string Header => $"{"",-54} {"ours ms",9} {"torch ms",9} {"ours",8} {"torch",8} {"unit",8} {"speed",6}";
+    public static string Header => $"{"",-64} {"ours ms",9} {"torch ms",9} {"ours",8} {"torch",8} {"unit",8} {"speed",6}";
 
     public override string ToString()
     {
         var (work, unit) = Gflop > 0 ? (Gflop, "GFLOP/s") : (Gigabytes, "GB/s");
-        return $"{Name,-54} {Ours,9:F3} {Theirs,9:F3} {work / Ours * 1e3,8:F1} {work / Theirs * 1e3,8:F1} {unit,8} {Theirs / Ours,6:F2}";
+        return $"{Name,-64} {Ours,9:F3} {Theirs,9:F3} {work / Ours * 1e3,8:F1} {work / Theirs * 1e3,8:F1} {unit,8} {Theirs / Ours,6:F2}";
     }
 }
 

@@ -11,7 +11,7 @@ internal static class UnetCase
 {
     private const int Rounds = 5;
 
-    public static void Run(VirtualDevice device)
+    public static void Run(VirtualDevice device, bool alone)
     {
         using var context = new DeviceContext(device, ownsDevice: false);
         using var unet = new SpaceTimeUnet(new UnetOptions());
@@ -46,7 +46,7 @@ internal static class UnetCase
             + $"with the kernels' compilation, {first:F2} s), {111.2 / Measure.Median(times):F0} GFLOP/s; "
             + $"processor time of all threads {Measure.Median(processor):F2} s");
         Console.WriteLine(
-            $"  device memory: weights {weights / 1e6:F0} MB, at most {context.PeakBytes / 1e6:F0} MB in use, {context.ReservedBytes / 1e6:F0} MB reserved; "
-            + $"the process at most {Process.GetCurrentProcess().PeakWorkingSet64 / 1e6:F0} MB (libtorch included, where it ran)");
+            $"  device memory: weights {weights / 1e6:F0} MB, at most {context.PeakBytes / 1e6:F0} MB in use, {context.ReservedBytes / 1e6:F0} MB reserved"
+            + (alone ? $"; the process at most {Process.GetCurrentProcess().PeakWorkingSet64 / 1e6:F0} MB" : string.Empty));
     }
 }
