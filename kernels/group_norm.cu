@@ -104,27 +104,22 @@ __device__ __forceinline__ void sum_chunk(
     squares[walk.thread] = thread_square;
     __syncthreads();
 
-    // A warp a group: its threads are `across` neighbours in each of the step's rows.
-    const int lane = threadIdx.x;
+    // A lane a group: its threads are `across` neighbours in each of the step's rows. Lanes past the last group repeat it.
     const int lanes_per_row = tile_channels / VECTOR;
     const int across = channels_per_group / VECTOR;
-    const int items = rows_per_step * across;
     const int first_group = blockIdx.y * tile_channels / channels_per_group;
     const int groups_here = min(tile_channels / channels_per_group, groups - first_group);
-    for (int group = threadIdx.y; group < groups_here; group += blockDim.y) {
+    for (int first = threadIdx.y * WARP_SIZE; first < groups_here; first += blockDim.y * WARP_SIZE) {
+        const int group = min(first + static_cast<int>(threadIdx.x), groups_here - 1);
         double group_sum = 0;
         double group_square = 0;
-        each_of_row(0, items, lane, WARP_SIZE, [&](int item, bool counts) {
-            const int row = item / across;
-            const int source = row * lanes_per_row + group * across + item - row * across;
-            const double item_sum = sums[source];
-            const double item_square = squares[source];
-            group_sum += counts ? item_sum : 0.0;
-            group_square += counts ? item_square : 0.0;
-        });
-        group_sum = warp_sum(group_sum);
-        group_square = warp_sum(group_square);
-        // All lanes hold and store the same.
+        for (int row = 0; row < rows_per_step; ++row) {
+            const int source = row * lanes_per_row + group * across;
+            for (int i = 0; i < across; ++i) {
+                group_sum += sums[source + i];
+                group_square += squares[source + i];
+            }
+        }
         const long long row = static_cast<long long>(blockIdx.z) * groups + first_group + group;
         double* destination = partials + (row * gridDim.x + blockIdx.x) * 2;
         destination[0] = group_sum;

@@ -57,18 +57,18 @@ __device__ __forceinline__ T warp_max(T value) {
 }
 
 // Sum over a block of `threads` threads (a multiple of 32, at most 1024) through `scratch`, 32 elements of shared memory;
-// every thread gets it. The order is fixed: lanes in warp_sum's tree, then warps in the same tree. Contains two barriers,
+// every thread gets it. The order is fixed: lanes in warp_sum's tree, then warps one by one. Contains two barriers,
 // so the whole block must call it; the scratch may be used again after it.
 template <typename T>
 __device__ __forceinline__ T block_sum(T value, T* scratch, int threads) {
-    const int lane = threadIdx.x % WARP_SIZE;
     const int warp = threadIdx.x / WARP_SIZE;
     value = warp_sum(value);
     scratch[warp] = value;
     __syncthreads();
-    const int warps = threads / WARP_SIZE;
-    const T other = scratch[min(lane, warps - 1)];
-    value = warp_sum(lane < warps ? other : T(0));
+    value = scratch[0];
+    for (int other = 1; other < threads / WARP_SIZE; ++other) {
+        value += scratch[other];
+    }
     __syncthreads();
     return value;
 }

@@ -304,8 +304,8 @@ public static partial class Ops
         }
     }
 
-    /// <summary>Threads for a block that shares one row: about eight elements each, whole warps.</summary>
-    private static int RowThreads(int columns) => Math.Clamp(CeilingDivide(columns, 8 * WarpSize), 1, 16) * WarpSize;
+    /// <summary>Threads for a block that shares one row: about sixteen elements each, whole warps.</summary>
+    private static int RowThreads(int columns) => Math.Clamp(CeilingDivide(columns, 16 * WarpSize), 1, 16) * WarpSize;
 
     /// <summary>
     /// A copy of a tensor that does not start at a multiple of 16 bytes, as some views do not; null for others. Kernels that
