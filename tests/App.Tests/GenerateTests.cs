@@ -138,7 +138,7 @@ public sealed class GenerateTests : IDisposable
     [Test]
     public void The_demo_writes_a_picture_and_a_video_and_says_what_it_is()
     {
-        var result = BuiltProgram.RunIn(_folder.Path, null, "demo", "-o", "out", "--device", "virtual");
+        var result = BuiltProgram.RunIn(_folder.Path, null, "demo", "-o", "out", "--steps", "3", "--device", "virtual");
         Assert.That(result.ExitCode, Is.Zero, result.Error);
         var (width, height) = DemoModelSize();
         using (Assert.EnterMultipleScope())

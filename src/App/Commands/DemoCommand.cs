@@ -19,15 +19,16 @@ internal static class DemoCommand
             HelpName = "DIR",
             DefaultValueFactory = _ => "demo-output",
         };
+        var steps = CommonOptions.Count("--steps", "N", "Denoising steps; fewer are quicker. Default: the demo model's.", 1, 1_000_000);
         var seed = CommonOptions.Seed();
         var device = CommonOptions.Device();
         var command = new WithExamples(
             "demo",
             "Draw a garment and run the whole pipeline on it with the demo model.",
             "demo",
-            "demo -o /tmp/demo --seed 3 --device virtual:sm_80")
+            "demo -o /tmp/demo --steps 5 --seed 3 --device virtual:sm_80")
         {
-            output, seed, device,
+            output, steps, seed, device,
         };
         command.SetAction(parsed =>
         {
@@ -53,7 +54,8 @@ internal static class DemoCommand
                 screen.WriteLine($"sampler  {o.Sampler.ToString().ToLowerInvariant()}, {o.Steps} steps, seed {o.Seed}");
             }
 
-            var job = new VideoJob(model, parsed.GetRequiredValue(device), new GenerationOptions { Seed = parsed.GetValue(seed) }, FramesPerSecond: null, videoPath);
+            var options = new GenerationOptions { Steps = parsed.GetValue(steps), Seed = parsed.GetValue(seed) };
+            var job = new VideoJob(model, parsed.GetRequiredValue(device), options, FramesPerSecond: null, videoPath);
             var report = job.Run(picture, screen, Announce, cancellation);
             screen.WriteLine(string.Create(
                 CultureInfo.InvariantCulture,
