@@ -130,6 +130,11 @@ internal sealed unsafe class BlockWorker : IDisposable
             }
 
             crowded = !progress;
+            if (crowded && _queue.IsStopped)
+            {
+                return;
+            }
+
             if (crowded && !more)
             {
                 Thread.Yield();

@@ -16,14 +16,18 @@ internal sealed class CompiledVersion
     private readonly Func<nint, nint, int, int>?[] _methods;
     private readonly int[] _methodOf;
     private readonly int[] _firstOf;
-    private readonly Dictionary<int, int> _warpOpOfSegment = [];
-    private readonly Lock _gate = new();
-    private WarpOp[] _warpOps = [];
-    private int _warpOpCount;
+    private readonly WarpOpTable _warpOps;
 
-    public CompiledVersion(IrKernel kernel, FrameLayout layout, LaneForm[]? forms, int parameterBytes)
+    /// <param name="kernel">What is compiled.</param>
+    /// <param name="layout">Its frame.</param>
+    /// <param name="forms">Forms of registers; null for the general method.</param>
+    /// <param name="parameterBytes">Bytes of the parameter buffer.</param>
+    /// <param name="previous">The version before some forms were given up: methods that they do not touch are taken over.</param>
+    public CompiledVersion(IrKernel kernel, FrameLayout layout, LaneForm[]? forms, int parameterBytes, CompiledVersion? previous = null)
     {
         _kernel = kernel;
+        _warpOps = previous?._warpOps ?? new WarpOpTable();
+        Constants = previous?.Constants ?? new ConstantPool();
         Layout = layout;
         Forms = forms;
         ParameterBytes = parameterBytes;
@@ -45,6 +49,10 @@ internal sealed class CompiledVersion
 
         _firstOf = [.. firsts, kernel.Segments.Count];
         _methods = new Func<nint, nint, int, int>?[firsts.Count];
+        if (previous is not null)
+        {
+            TakeOver(previous);
+        }
     }
 
     public FrameLayout Layout { get; }
@@ -55,36 +63,15 @@ internal sealed class CompiledVersion
     public int ParameterBytes { get; }
 
     /// <summary>Constants that the code reads.</summary>
-    public ConstantPool Constants { get; } = new();
+    public ConstantPool Constants { get; }
 
     /// <summary>Warp-level instructions by their number in the code.</summary>
-    public WarpOp[] WarpOps => Volatile.Read(ref _warpOps);
+    public WarpOp[] WarpOps => _warpOps.All;
 
     /// <summary>The warp-level instruction that is a segment.</summary>
-    public WarpOp WarpOpOf(int segment)
-    {
-        lock (_gate)
-        {
-            return _warpOps[_warpOpOfSegment[segment]];
-        }
-    }
+    public WarpOp WarpOpOf(int segment) => _warpOps.OfSegment(segment);
 
-    public int AddWarpOp(int segment, WarpOp operation)
-    {
-        lock (_gate)
-        {
-            var grown = _warpOps;
-            if (_warpOpCount == grown.Length)
-            {
-                Array.Resize(ref grown, Math.Max(8, 2 * grown.Length));
-            }
-
-            grown[_warpOpCount] = operation;
-            Volatile.Write(ref _warpOps, grown);
-            _warpOpOfSegment[segment] = _warpOpCount;
-            return _warpOpCount++;
-        }
-    }
+    public int AddWarpOp(int segment, WarpOp operation) => _warpOps.Add(segment, operation);
 
     /// <summary>Runs from a segment on; the answer is a <see cref="Reason"/> and a segment.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -104,6 +91,37 @@ internal sealed class CompiledVersion
         }
     }
 
+    private void TakeOver(CompiledVersion previous)
+    {
+        for (var number = 0; number < _methods.Length; number++)
+        {
+            var isSame = true;
+            for (var segment = _firstOf[number]; isSame && segment < _firstOf[number + 1]; segment++)
+            {
+                isSame = HasSameForms(_kernel.Segments[segment], previous);
+            }
+
+            if (isSame)
+            {
+                _methods[number] = Volatile.Read(ref previous._methods[number]);
+            }
+        }
+    }
+
+    private bool HasSameForms(Segment segment, CompiledVersion previous)
+    {
+        bool IsSame(Operand operand) => operand.Register is not { } register || Forms![register.Index].Same(previous.Forms![register.Index]);
+        foreach (var instruction in segment.Instructions.Span)
+        {
+            if (!Array.TrueForAll(instruction.Sources, IsSame) || !Array.TrueForAll(instruction.Results, IsSame))
+            {
+                return false;
+            }
+        }
+
+        return IsSame(segment.Block.Condition);
+    }
+
     private Func<nint, nint, int, int> Compile(int number)
     {
         lock (_methods)
@@ -118,6 +136,42 @@ internal sealed class CompiledVersion
             var compiled = method.CreateDelegate<Func<nint, nint, int, int>>();
             Volatile.Write(ref _methods[number], compiled);
             return compiled;
+        }
+    }
+}
+
+/// <summary>The warp-level instructions of compiled code, by number and by segment. It only grows.</summary>
+internal sealed class WarpOpTable
+{
+    private readonly Dictionary<int, int> _ofSegment = [];
+    private readonly Lock _gate = new();
+    private WarpOp[] _all = [];
+    private int _count;
+
+    public WarpOp[] All => Volatile.Read(ref _all);
+
+    public WarpOp OfSegment(int segment)
+    {
+        lock (_gate)
+        {
+            return _all[_ofSegment[segment]];
+        }
+    }
+
+    public int Add(int segment, WarpOp operation)
+    {
+        lock (_gate)
+        {
+            var grown = _all;
+            if (_count == grown.Length)
+            {
+                Array.Resize(ref grown, Math.Max(8, 2 * grown.Length));
+            }
+
+            grown[_count] = operation;
+            Volatile.Write(ref _all, grown);
+            _ofSegment[segment] = _count;
+            return _count++;
         }
     }
 }
@@ -162,6 +216,14 @@ internal sealed unsafe class ConstantPool
     });
 
     private nint Add(LanePattern pattern, char kind, int bytes, Action<LanePattern, nint> write)
+    {
+        lock (_places)
+        {
+            return AddLocked(pattern, kind, bytes, write);
+        }
+    }
+
+    private nint AddLocked(LanePattern pattern, char kind, int bytes, Action<LanePattern, nint> write)
     {
         if (_places.TryGetValue((pattern, kind), out var place))
         {

@@ -148,7 +148,7 @@ internal sealed class FastVersion(KernelProgram program, Dim3 block)
     }
 
     private CompiledVersion Make()
-        => new(program.Kernel, program.Layout, FormAnalysis.Analyse(program.Kernel, block, _givenUp), program.ParameterBytes);
+        => new(program.Kernel, program.Layout, FormAnalysis.Analyse(program.Kernel, block, _givenUp), program.ParameterBytes, _current);
 }
 
 /// <summary>Hands out a grid's blocks, in ascending order or in one drawn from a seed.</summary>
@@ -156,6 +156,10 @@ internal sealed class BlockQueue(Dim3 grid, ulong? seed)
 {
     private readonly long _count = grid.Count;
     private long _next;
+    private volatile bool _isStopped;
+
+    /// <summary>Another worker failed, so that what a block waits for may never come.</summary>
+    public bool IsStopped => _isStopped;
 
     public bool TryTake(out Dim3 block)
     {
@@ -172,7 +176,11 @@ internal sealed class BlockQueue(Dim3 grid, ulong? seed)
     }
 
     /// <summary>No block is started any more.</summary>
-    public void Stop() => Interlocked.Exchange(ref _next, long.MaxValue / 2);
+    public void Stop()
+    {
+        _isStopped = true;
+        Interlocked.Exchange(ref _next, long.MaxValue / 2);
+    }
 
     // A bijection of the numbers below the count: an affine map modulo the next power of two, walked until it lands below.
     private long Permuted(long number, ulong s)

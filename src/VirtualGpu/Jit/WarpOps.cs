@@ -2,6 +2,7 @@
 using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 using FashionFlow.VirtualGpu.Ptx;
 
 namespace FashionFlow.VirtualGpu.Jit;
@@ -66,15 +67,19 @@ internal static unsafe class WarpOps
     {
         var order = Vector256.Create(0, 1, 2, 3, 4, 5, 6, 7) ^ Vector256.Create(distance & 7);
         var far = distance >> 3;
-        var a = Vector256.Shuffle(Vector256.Load((int*)(groups + source)), order);
-        var b = Vector256.Shuffle(Vector256.Load((int*)(groups + groupBytes + source)), order);
-        var c = Vector256.Shuffle(Vector256.Load((int*)(groups + (2 * groupBytes) + source)), order);
-        var d = Vector256.Shuffle(Vector256.Load((int*)(groups + (3 * groupBytes) + source)), order);
+        var a = Permuted(Vector256.Load((int*)(groups + source)), order);
+        var b = Permuted(Vector256.Load((int*)(groups + groupBytes + source)), order);
+        var c = Permuted(Vector256.Load((int*)(groups + (2 * groupBytes) + source)), order);
+        var d = Permuted(Vector256.Load((int*)(groups + (3 * groupBytes) + source)), order);
         a.Store((int*)(groups + (far * groupBytes) + result));
         b.Store((int*)(groups + ((1 ^ far) * groupBytes) + result));
         c.Store((int*)(groups + ((2 ^ far) * groupBytes) + result));
         d.Store((int*)(groups + ((3 ^ far) * groupBytes) + result));
     }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector256<int> Permuted(Vector256<int> lanes, Vector256<int> order)
+        => Avx2.IsSupported ? Avx2.PermuteVar8x32(lanes, order) : Vector256.Shuffle(lanes, order);
 
     // PTX ISA, "shfl.sync": the clamp value is in bits 0-4 of c, the segment mask in bits 8-12.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
