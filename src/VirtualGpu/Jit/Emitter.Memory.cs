@@ -332,6 +332,24 @@ internal sealed partial class Emitter
         }
     }
 
+    private void EmitQuadLoad(Instruction instruction, LocalBuilder[] addresses)
+    {
+        _il.Emit(OpCodes.Ldarg_0);
+        _il.Emit(OpCodes.Ldloc, _group);
+        EmitLaneMask(-1);
+        EmitRange(instruction);
+        EmitConstant(AccessCode.Create(16, 16, instruction.Opcode.Space, upperHalf: false, isStore: false));
+        EmitLaneAddress(addresses[0], 0);
+        EmitLaneAddress(addresses[1], 0);
+        _il.Emit(OpCodes.Call, MethodCatalog.Only(typeof(LaneMemory), nameof(LaneMemory.Load128)));
+        for (var k = 0; k < instruction.Results.Length; k++)
+        {
+            EmitFrameAddress(FrameLayout.ScratchOffset + (k * 32));
+            _il.Emit(OpCodes.Ldobj, typeof(Vector256<int>));
+            EmitLoaded(instruction.Results[k], instruction.Opcode.Type);
+        }
+    }
+
     // Eight 32-bit lanes on the stack, just loaded, into a register that may be wider.
     private void EmitLoaded(Operand result, PtxType type)
     {

@@ -144,6 +144,41 @@ internal static unsafe class LaneMemory
     public static Vector256<int> Load16Signed(nint context, nint group, int mask, nint range, int access, Vector256<long> low, Vector256<long> high)
         => (Load16Unsigned(context, group, mask, range, access, low, high) << 16) >> 16;
 
+    /// <summary>Four 32-bit values a lane, 16 bytes in a row; they come into the group's scratch places.</summary>
+    [MethodImpl(Call)]
+    public static void Load128(nint context, nint group, int mask, nint range, int access, Vector256<long> low, Vector256<long> high)
+    {
+        Guard(context, group, mask, range, access, low, high);
+        var to = (float*)(group + FrameLayout.ScratchOffset);
+        if (mask == 0xFF && Avx2.IsSupported)
+        {
+            // Lanes 0 4, 1 5, 2 6, 3 7; then two transposes of four by four side by side.
+            var a = Vector256.Create(Vector128.Load((float*)low[0]), Vector128.Load((float*)high[0]));
+            var b = Vector256.Create(Vector128.Load((float*)low[1]), Vector128.Load((float*)high[1]));
+            var c = Vector256.Create(Vector128.Load((float*)low[2]), Vector128.Load((float*)high[2]));
+            var d = Vector256.Create(Vector128.Load((float*)low[3]), Vector128.Load((float*)high[3]));
+            var lowAb = Avx.UnpackLow(a, b);
+            var lowCd = Avx.UnpackLow(c, d);
+            var highAb = Avx.UnpackHigh(a, b);
+            var highCd = Avx.UnpackHigh(c, d);
+            Avx.Shuffle(lowAb, lowCd, 0x44).Store(to);
+            Avx.Shuffle(lowAb, lowCd, 0xEE).Store(to + 8);
+            Avx.Shuffle(highAb, highCd, 0x44).Store(to + 16);
+            Avx.Shuffle(highAb, highCd, 0xEE).Store(to + 24);
+            return;
+        }
+
+        for (var lane = 0; lane < 8; lane++)
+        {
+            var runs = (mask >> lane & 1) != 0;
+            var from = (float*)(lane < 4 ? low[lane] : high[lane - 4]);
+            for (var k = 0; k < 4; k++)
+            {
+                to[(8 * k) + lane] = runs ? from[k] : 0f;
+            }
+        }
+    }
+
     // 64-bit values come four lanes a call; the mask has four bits, and lane 4 is the upper half's first.
     [MethodImpl(Call)]
     public static Vector256<long> Load64(nint context, nint group, int mask, nint range, int access, Vector256<long> addresses)

@@ -16,6 +16,7 @@ internal static class Segmentation
     public static IrKernel Divide(string name, List<IrRegister> registers, List<IrBlock> blocks, int staticShared, int localBytes, int sites)
     {
         DropUnusedPredicates(registers, blocks);
+        FindConstantLanes(registers, blocks);
         var segments = new List<Segment>();
         foreach (var block in blocks)
         {
@@ -61,6 +62,36 @@ internal static class Segmentation
             if (instruction.Op is Op.Shfl or Op.Match && instruction.Results is [_, { Register: { } predicate }] && !isRead[predicate.Index])
             {
                 instruction.Results[1] = default;
+            }
+        }
+    }
+
+    // NVRTC moves the constants of a shuffle, its distance, clamp and members, into registers first.
+    private static void FindConstantLanes(List<IrRegister> registers, List<IrBlock> blocks)
+    {
+        var definitions = new int[registers.Count];
+        var constants = new Operand[registers.Count];
+        foreach (var instruction in blocks.SelectMany(b => b.Instructions))
+        {
+            foreach (var result in instruction.Results)
+            {
+                if (result.Register is { } register)
+                {
+                    definitions[register.Index]++;
+                    constants[register.Index] = instruction is { Op: Op.Mov, Sources: [{ IsImmediate: true }] } && register is { Type: LaneType.I32, Bits: 32 }
+                        ? instruction.Sources[0] : default;
+                }
+            }
+        }
+
+        foreach (var instruction in blocks.SelectMany(b => b.Instructions).Where(i => i.Converges))
+        {
+            for (var i = 0; i < instruction.Sources.Length; i++)
+            {
+                if (instruction.Sources[i].Register is { } register && definitions[register.Index] == 1 && constants[register.Index].IsImmediate)
+                {
+                    instruction.Sources[i] = constants[register.Index];
+                }
             }
         }
     }
