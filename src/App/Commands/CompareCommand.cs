@@ -85,7 +85,7 @@ internal static class CompareCommand
         var name = result.Case.Length == 0 ? string.Empty : $"case {result.Case}: ";
         var failed = result.Rows.Count(r => !r.Passed);
         screen.WriteLine(failed == 0
-            ? $"{name}all {result.Rows.Count} tensors agree; largest error of an output {Number(result.OutputError)}"
+            ? $"{name}{(result.Rows.Count == 1 ? "the tensor agrees" : $"all {result.Rows.Count} tensors agree")}; largest error of an output {Number(result.OutputError)}"
             : $"{name}{failed} of {result.Rows.Count} tensors differ, the first is {result.Rows.First(r => r.IsFirstDivergence).Name}");
     }
 

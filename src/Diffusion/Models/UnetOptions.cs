@@ -47,7 +47,7 @@ public sealed record UnetOptions
     public string? DescribeFrameProblem(int frames)
         => frames > 0 && frames % FrameMultiple == 0
             ? null
-            : $"{frames} frames do not fit this model: it halves the frames {TemporalCompression.Count(c => c)} times, so their number must be a multiple of {FrameMultiple}";
+            : $"{frames} frames do not fit this model: its levels fold them {FrameMultiple} to 1, so their number must be a multiple of {FrameMultiple}";
 
     internal static UnetOptions Read(JsonOptions json)
     {
