@@ -372,9 +372,42 @@ internal sealed unsafe class BlockWorker : IDisposable
                 return null;
             default:
                 var last = _program.Kernel.Segments[segment];
+                if (last.Detour is { } detour)
+                {
+                    TakeDetour(warp, detour, _context->Taken);
+                    return null;
+                }
+
                 LeaveFast(warp, last.LiveOutRegisters);
                 Part(warp, last.Block, uint.MaxValue, _context->Taken);
                 return null;
+        }
+    }
+
+    // Lanes part for a block or two: the general method does these, and the warp stays with the fast one.
+    [MethodImpl(Hot)]
+    private void TakeDetour(WarpState warp, Detour detour, uint taken)
+    {
+        WriteLanes(warp, detour.Touched);
+        Version = _program.General;
+        _context->LowestOther = detour.Join;
+        foreach (var (segment, ofTaken) in detour.Arms)
+        {
+            var mask = ofTaken ? taken : ~taken;
+            _context->Mask = mask;
+            SetMask(warp, mask);
+            for (var at = segment; at < detour.Join;)
+            {
+                at = Version.Run((nint)_context, warp.Frame, at) & 0xFFFFFF;
+            }
+        }
+
+        warp.Segment = detour.Join;
+        if (FindFailed(warp, warp.Version!, detour.Changed) is { } failed)
+        {
+            LeaveFast(warp, [.. _program.Kernel.Segments[detour.Join].LiveRegisters.Except(detour.Changed)]);
+            SetAllLanes(warp, detour.Join);
+            _fast!.GiveUp(failed);
         }
     }
 
@@ -556,9 +589,17 @@ internal sealed unsafe class BlockWorker : IDisposable
 
     // ---- forms
 
-    // Writes out as lanes what the fast method kept as scalars.
     [MethodImpl(Hot)]
     private void LeaveFast(WarpState warp, IrRegister[] registers)
+    {
+        WriteLanes(warp, registers);
+        warp.IsConverged = false;
+        warp.Version = null;
+    }
+
+    // Writes out as lanes what the fast method kept as scalars.
+    [MethodImpl(Hot)]
+    private void WriteLanes(WarpState warp, IrRegister[] registers)
     {
         var forms = warp.Version!.Forms!;
         foreach (var register in registers)
@@ -571,46 +612,34 @@ internal sealed unsafe class BlockWorker : IDisposable
 
             var scalar = form.Constant ?? *(long*)(warp.Frame + _layout.Uniform(register));
             var place = warp.Frame + _layout.HeaderBytes + _layout.Lanes(register);
-            if (form.Pattern is { } pattern)
-            {
-                for (var group = 0; group < FrameLayout.Groups; group++, place += _layout.GroupBytes)
-                {
-                    for (var lane = 0; lane < FrameLayout.LanesPerGroup; lane++)
-                    {
-                        var value = unchecked(scalar + pattern.Lanes[(group * FrameLayout.LanesPerGroup) + lane]);
-                        if (register.IsWide)
-                        {
-                            ((long*)place)[lane] = value;
-                        }
-                        else
-                        {
-                            ((int*)place)[lane] = unchecked((int)value);
-                        }
-                    }
-                }
-            }
-            else if (register.IsWide)
+            if (register.IsWide)
             {
                 var value = Vector256.Create(scalar);
-                for (var group = 0; group < FrameLayout.Groups; group++, place += _layout.GroupBytes)
+                for (var lane = 0; lane < 32; lane += FrameLayout.LanesPerGroup, place += _layout.GroupBytes)
                 {
-                    value.Store((long*)place);
-                    value.Store((long*)place + 4);
+                    (value + DistancesAt(form.Pattern, lane)).Store((long*)place);
+                    (value + DistancesAt(form.Pattern, lane + 4)).Store((long*)place + 4);
                 }
             }
             else
             {
                 var value = Vector256.Create(unchecked((int)scalar));
-                for (var group = 0; group < FrameLayout.Groups; group++, place += _layout.GroupBytes)
+                for (var lane = 0; lane < 32; lane += FrameLayout.LanesPerGroup, place += _layout.GroupBytes)
                 {
-                    value.Store((int*)place);
+                    (value + Distances32At(form.Pattern, lane)).Store((int*)place);
                 }
             }
         }
-
-        warp.IsConverged = false;
-        warp.Version = null;
     }
+
+    // What a pattern adds in four lanes, or in the eight of a group.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector256<long> DistancesAt(LanePattern? pattern, int lane)
+        => pattern is null ? Vector256<long>.Zero : Vector256.Create(pattern.Lanes.AsSpan(lane, 4));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector256<int> Distances32At(LanePattern? pattern, int lane)
+        => pattern is null ? Vector256<int>.Zero : Vector256.Narrow(DistancesAt(pattern, lane), DistancesAt(pattern, lane + 4));
 
     // Checks that registers have their forms; those that have not are given up.
     [MethodImpl(Hot)]
@@ -619,16 +648,7 @@ internal sealed unsafe class BlockWorker : IDisposable
         while (true)
         {
             var version = _fast!.Current;
-            List<int>? failed = null;
-            foreach (var register in _program.Kernel.Segments[segment].LiveRegisters)
-            {
-                var form = version.Forms![register.Index];
-                if (!form.IsVarying && !TryMakeScalar(warp, register, form))
-                {
-                    (failed ??= []).Add(register.Index);
-                }
-            }
-
+            var failed = FindFailed(warp, version, _program.Kernel.Segments[segment].LiveRegisters);
             if (failed is null)
             {
                 warp.IsConverged = true;
@@ -641,6 +661,23 @@ internal sealed unsafe class BlockWorker : IDisposable
         }
     }
 
+    // Makes scalars of registers that have a form, and names those that turn out not to.
+    [MethodImpl(Hot)]
+    private List<int>? FindFailed(WarpState warp, CompiledVersion version, IrRegister[] registers)
+    {
+        List<int>? failed = null;
+        foreach (var register in registers)
+        {
+            var form = version.Forms![register.Index];
+            if (!form.IsVarying && !TryMakeScalar(warp, register, form))
+            {
+                (failed ??= []).Add(register.Index);
+            }
+        }
+
+        return failed;
+    }
+
     [MethodImpl(Hot)]
     private bool TryMakeScalar(WarpState warp, IrRegister register, LaneForm form)
     {
@@ -649,9 +686,11 @@ internal sealed unsafe class BlockWorker : IDisposable
         if (register.IsWide)
         {
             var first = *(long*)place - LanePattern.At(form.Pattern, 0);
-            for (var lane = 0; lane < 32; lane++)
+            var same = Vector256.Create(first);
+            for (var lane = 0; lane < 32; lane += FrameLayout.LanesPerGroup, place += _layout.GroupBytes)
             {
-                if (((long*)(place + ((lane >> 3) * _layout.GroupBytes)))[lane & 7] - LanePattern.At(form.Pattern, lane) != first)
+                if (Vector256.Load((long*)place) - DistancesAt(form.Pattern, lane) != same
+                    || Vector256.Load((long*)place + 4) - DistancesAt(form.Pattern, lane + 4) != same)
                 {
                     return false;
                 }
@@ -662,26 +701,12 @@ internal sealed unsafe class BlockWorker : IDisposable
         }
 
         var start = unchecked(*(int*)place - (int)LanePattern.At(form.Pattern, 0));
-        if (form.Pattern is null)
+        var all = Vector256.Create(start);
+        for (var lane = 0; lane < 32; lane += FrameLayout.LanesPerGroup, place += _layout.GroupBytes)
         {
-            var same = Vector256.Create(start);
-            var p = place;
-            for (var group = 0; group < FrameLayout.Groups; group++, p += _layout.GroupBytes)
+            if (Vector256.Load((int*)place) - Distances32At(form.Pattern, lane) != all)
             {
-                if (!Vector256.EqualsAll(Vector256.Load((int*)p), same))
-                {
-                    return false;
-                }
-            }
-        }
-        else
-        {
-            for (var lane = 0; lane < 32; lane++)
-            {
-                if (unchecked(((int*)(place + ((lane >> 3) * _layout.GroupBytes)))[lane & 7] - (int)form.Pattern.Lanes[lane]) != start)
-                {
-                    return false;
-                }
+                return false;
             }
         }
 

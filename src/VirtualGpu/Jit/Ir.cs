@@ -146,7 +146,20 @@ internal sealed class Segment
     public IrRegister[] LiveRegisters { get; set; } = [];
 
     public IrRegister[] LiveOutRegisters { get; set; } = [];
+
+    /// <summary>For the last segment of a block that branches: the way to where lanes that part there soon meet again.</summary>
+    public Detour? Detour { get; set; }
 }
+
+/// <summary>
+/// A branch around a block, or around one of two: guarded tails and selections. Lanes that part there need no more than these
+/// blocks from the general method, so that a warp does not have to leave the fast one with all its registers.
+/// </summary>
+/// <param name="Arms">The blocks' first segments, lowest first, and whether it is for lanes that take the branch.</param>
+/// <param name="Join">The segment where the lanes meet.</param>
+/// <param name="Touched">Registers that the blocks read or change and that have a value before them.</param>
+/// <param name="Changed">Registers that the blocks change and that are needed after them.</param>
+internal sealed record Detour((int Segment, bool OfTaken)[] Arms, int Join, IrRegister[] Touched, IrRegister[] Changed);
 
 /// <summary>A kernel ready to be compiled.</summary>
 internal sealed class IrKernel

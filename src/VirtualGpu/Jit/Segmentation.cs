@@ -24,6 +24,11 @@ internal static class Segmentation
         }
 
         var inFrame = FindLiveness(registers, segments);
+        foreach (var block in blocks.Where(b => b.End == BlockEnd.Branch))
+        {
+            block.Segments[^1].Detour = FindDetour(block);
+        }
+
         return new IrKernel
         {
             Name = name,
@@ -174,6 +179,35 @@ internal static class Segmentation
         }
 
         block.Segments[^1].IsLast = true;
+    }
+
+    private static Detour? FindDetour(IrBlock block)
+    {
+        var (next, taken) = (block.Next!, block.Taken!);
+        var join = next.End == BlockEnd.Jump && next.Next == taken ? taken
+            : taken.End == BlockEnd.Jump && (taken.Next == next || (next.End == BlockEnd.Jump && next.Next == taken.Next)) ? taken.Next
+            : null;
+        if (join is null || next == taken)
+        {
+            return null;
+        }
+
+        var meeting = join.Segments[0];
+        IrBlock[] arms = [.. new[] { next, taken }.Where(b => b != join).OrderBy(b => b.Segments[0].Index)];
+        if (Array.Exists(arms, b => b.Segments[^1].Index >= meeting.Index || b.Segments.Exists(s => s.IsWarpLevel)))
+        {
+            return null;
+        }
+
+        var last = block.Segments[^1];
+        var changed = arms.SelectMany(b => b.Instructions).SelectMany(i => i.Results).Select(o => o.Register).OfType<IrRegister>()
+            .Where(r => meeting.LiveIn[r.Index]).ToHashSet();
+        var read = arms.SelectMany(b => b.Instructions).SelectMany(i => i.Sources).Select(o => o.Register).OfType<IrRegister>();
+        return new Detour(
+            [.. arms.Select(b => (b.Segments[0].Index, b == taken))],
+            meeting.Index,
+            [.. changed.Union(read).Where(r => last.LiveOut[r.Index])],
+            [.. changed]);
     }
 
     private static bool[] FindLiveness(List<IrRegister> registers, List<Segment> segments)
