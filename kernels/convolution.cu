@@ -3,26 +3,6 @@
 // temporal half of a pseudo-3D convolution is the same on [b, f, h*w, c] with a kt x 1 kernel. All tiles give the same bits.
 #include "tile_product.cuh"
 
-// Tiles by element type: for large outputs, for small ones, for few output channels (a decoder's last layer has three).
-template <typename T>
-struct Tiles;
-
-template <>
-struct Tiles<float>
-{
-    typedef TileShape<float, 128, 128, 8, 8, 8> Large;
-    typedef TileShape<float, 64, 64, 8, 8, 8> Small;
-    typedef TileShape<float, 128, 16, 8, 8, 4> Narrow;
-};
-
-template <>
-struct Tiles<double>
-{
-    typedef TileShape<double, 64, 64, 8, 4, 4> Large;
-    typedef TileShape<double, 32, 32, 8, 4, 4> Small;
-    typedef TileShape<double, 64, 16, 8, 4, 4> Narrow;
-};
-
 // Fetches input pixels under one kernel position. A tap outside the picture reads a pixel inside it and drops the value, which
 // costs a select where a branch would split the warp.
 template <typename S>

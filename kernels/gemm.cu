@@ -1,27 +1,7 @@
 // Matrix products: C = epilogue(alpha op(A) op(B) + bias + beta R), all row-major, a batch along the grid's z. The entries differ
 // in what is transposed (n or t for A, then B) and in the tile a block computes; they give the same bits, since every sum runs
-// over k in ascending order. Our third way beside the vendor's library: it serves where there is none, and checks it.
+// over k in ascending order. Our own way beside the vendor's library: it serves where there is none, and checks it.
 #include "tile_product.cuh"
-
-// Tiles by element type: for large products, for small ones, for few columns.
-template <typename T>
-struct Tiles;
-
-template <>
-struct Tiles<float>
-{
-    typedef TileShape<float, 128, 128, 8, 8, 8> Large;
-    typedef TileShape<float, 64, 64, 8, 8, 8> Small;
-    typedef TileShape<float, 128, 16, 8, 8, 4> Narrow;
-};
-
-template <>
-struct Tiles<double>
-{
-    typedef TileShape<double, 64, 64, 8, 4, 4> Large;
-    typedef TileShape<double, 32, 32, 8, 4, 4> Small;
-    typedef TileShape<double, 64, 16, 8, 4, 4> Narrow;
-};
 
 // Picks how an operand is fetched: along k where k is contiguous in it.
 template <typename S, bool ALONG_K, int LINES, int PITCH>

@@ -62,6 +62,27 @@ struct TileShape
     static_assert(DEPTH % V == 0 && THREAD_ROWS % V == 0 && THREAD_COLS % V == 0, "whole vectors only");
 };
 
+// Tiles by element type: for large results, for small ones, for few columns (a decoder's last layer has three). The host's
+// launches know these numbers: Ops.TiledLaunch in src/Tensor/Ops.Gemm.cs.
+template <typename T>
+struct Tiles;
+
+template <>
+struct Tiles<float>
+{
+    typedef TileShape<float, 128, 128, 8, 8, 8> Large;
+    typedef TileShape<float, 64, 64, 8, 8, 8> Small;
+    typedef TileShape<float, 128, 16, 8, 8, 4> Narrow;
+};
+
+template <>
+struct Tiles<double>
+{
+    typedef TileShape<double, 64, 64, 8, 4, 4> Large;
+    typedef TileShape<double, 32, 32, 8, 4, 4> Small;
+    typedef TileShape<double, 64, 16, 8, 4, 4> Narrow;
+};
+
 // Double-buffered tiles of both operands, k-major, so that a thread's fragment is a run of vectors.
 template <typename S>
 struct SharedTiles

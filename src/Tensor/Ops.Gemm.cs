@@ -201,7 +201,7 @@ public static partial class Ops
             : ProductTile.Small;
     }
 
-    /// <summary>The launch of a tiled kernel; the numbers are Tiles of kernels/gemm.cu and kernels/convolution.cu.</summary>
+    /// <summary>The launch of a tiled kernel; the numbers are Tiles of kernels/include/tile_product.cuh.</summary>
     private static LaunchShape TiledLaunch(ProductTile tile, long rows, long columns, int batch, DType type)
     {
         var edge = LargeEdge(type);
