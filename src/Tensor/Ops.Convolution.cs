@@ -1,4 +1,5 @@
 // Convolutions on channels-last tensors, by the device's library or by our kernels (kernels/convolution.cu).
+using System.Runtime.CompilerServices;
 using FashionFlow.Gpu;
 using FashionFlow.Gpu.Kernels;
 
@@ -103,7 +104,7 @@ public static partial class Ops
         Padding2d padding,
         Epilogue epilogue,
         Func<int, int, Shape> shapeOf,
-        [System.Runtime.CompilerServices.CallerMemberName] string operation = "")
+        [CallerMemberName] string operation = "")
     {
         RequireAlike(x, weight, operation);
         var (ci, co) = (x.Shape[-1], weight.Shape[0]);
@@ -146,19 +147,7 @@ public static partial class Ops
         if (kernelH == 1 && kernelW == 1 && stride == 1 && padding == default)
         {
             // A 1 x 1 convolution is a product of pixels and weights as they lie.
-            var product = new GemmDescription
-            {
-                ElementType = x.DType,
-                AccumulationType = x.DType,
-                M = rows,
-                N = co,
-                K = ci,
-                TransposeB = true,
-                LeadingDimensionA = ci,
-                LeadingDimensionB = ci,
-                LeadingDimensionC = co,
-                Epilogue = epilogue,
-            };
+            var product = RowsByWeight(x.DType, rows, co, ci, epilogue);
             Product(x.Context, product, Bytes(x), Bytes(weight), Bytes(bias), Bytes(residual), y);
         }
         else if (x.Context.Backend == MatmulBackend.Library && x.Context.Device.Dnn is { } dnn)

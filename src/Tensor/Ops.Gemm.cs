@@ -1,4 +1,5 @@
 // Linear layers and batched matrix products, by the device's library or by our kernels (kernels/gemm.cu).
+using System.Runtime.CompilerServices;
 using FashionFlow.Gpu;
 using FashionFlow.Gpu.Kernels;
 
@@ -42,19 +43,7 @@ public static partial class Ops
         var y = Tensor.Empty(x.Context, shape, x.DType);
         Product(
             x.Context,
-            new GemmDescription
-            {
-                ElementType = x.DType,
-                AccumulationType = x.DType,
-                M = CheckedInt32(x.Count / k, $"rows of x {x.Shape}"),
-                N = n,
-                K = k,
-                TransposeB = true,
-                LeadingDimensionA = k,
-                LeadingDimensionB = k,
-                LeadingDimensionC = n,
-                Epilogue = epilogue,
-            },
+            RowsByWeight(x.DType, CheckedInt32(x.Count / k, $"rows of x {x.Shape}"), n, k, epilogue),
             Bytes(x),
             Bytes(weight),
             Bytes(bias),
@@ -113,6 +102,21 @@ public static partial class Ops
             y);
         return y;
     }
+
+    /// <summary>Rows [m, k] times the transpose of a weight [n, k], all without gaps: a linear layer, a 1 x 1 convolution.</summary>
+    private static GemmDescription RowsByWeight(DType type, int m, int n, int k, Epilogue epilogue) => new()
+    {
+        ElementType = type,
+        AccumulationType = type,
+        M = m,
+        N = n,
+        K = k,
+        TransposeB = true,
+        LeadingDimensionA = k,
+        LeadingDimensionB = k,
+        LeadingDimensionC = n,
+        Epilogue = epilogue,
+    };
 
     /// <summary>y = epilogue(alpha op(A) op(B) + bias + residual), the way that the context asks for.</summary>
     private static void Product(
@@ -220,7 +224,7 @@ public static partial class Ops
 
     private static DevicePointer<byte> Bytes(Tensor? tensor) => tensor is null ? default : tensor.Pointer<byte>();
 
-    private static void RequireBias(Tensor x, Tensor? bias, int columns, [System.Runtime.CompilerServices.CallerMemberName] string operation = "")
+    private static void RequireBias(Tensor x, Tensor? bias, int columns, [CallerMemberName] string operation = "")
     {
         if (bias is not null)
         {
@@ -229,7 +233,7 @@ public static partial class Ops
         }
     }
 
-    private static void RequireResidual(Tensor x, Tensor? residual, Shape shape, [System.Runtime.CompilerServices.CallerMemberName] string operation = "")
+    private static void RequireResidual(Tensor x, Tensor? residual, Shape shape, [CallerMemberName] string operation = "")
     {
         if (residual is not null)
         {

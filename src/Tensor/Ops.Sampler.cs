@@ -1,4 +1,5 @@
 // The sampler's operators: timestep embedding, one DDPM or DDIM step with frame 0 put back. Timesteps and tables stay on the device.
+using System.Runtime.CompilerServices;
 using FashionFlow.Gpu;
 using FashionFlow.Gpu.Kernels;
 
@@ -177,7 +178,7 @@ public static partial class Ops
         Tensor? noise,
         Tensor timestep,
         Tensor? firstFrame,
-        [System.Runtime.CompilerServices.CallerMemberName] string operation = "")
+        [CallerMemberName] string operation = "")
     {
         if (x.DType is not (DType.Float32 or DType.Float64))
         {
@@ -212,7 +213,7 @@ public static partial class Ops
         return (launch, x.Shape[1], frameElements, timestep.Count == 1 ? 0 : 1);
     }
 
-    private static void RequireFirstFrame(Tensor x, Tensor firstFrame, [System.Runtime.CompilerServices.CallerMemberName] string operation = "")
+    private static void RequireFirstFrame(Tensor x, Tensor firstFrame, [CallerMemberName] string operation = "")
     {
         Shape picture = [x.Shape[0], x.Shape[2], x.Shape[3], x.Shape[4]];
         Require(

@@ -1,4 +1,5 @@
 // Between pictures and latents: sampling the encoder's posterior, and 8-bit pixels from the decoder's output.
+using System.Runtime.CompilerServices;
 using FashionFlow.Gpu;
 using FashionFlow.Gpu.Kernels;
 
@@ -90,7 +91,7 @@ public static partial class Ops
         }
     }
 
-    private static Shape MeanShape(Tensor moments, [System.Runtime.CompilerServices.CallerMemberName] string operation = "")
+    private static Shape MeanShape(Tensor moments, [CallerMemberName] string operation = "")
     {
         Require(moments.Shape.Rank >= 1 && moments.Shape[-1] % 2 == 0, $"moments must be [.., 2 channels], not {moments.Shape}", operation);
         return moments.Shape.With(-1, moments.Shape[-1] / 2);
