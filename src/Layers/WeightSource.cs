@@ -84,24 +84,8 @@ public sealed class SafetensorsWeights : WeightSource
 
     private static string Nearest(string name, List<string> candidates, string what)
     {
-        var best = candidates.Take(1000).Select(c => (Name: c, Distance: EditDistance(name, c))).OrderBy(c => c.Distance).FirstOrDefault();
+        var best = candidates.Take(1000).Select(c => (Name: c, Distance: EditDistance.Between(name, c))).OrderBy(c => c.Distance).FirstOrDefault();
         return best.Name is not null && best.Distance <= Math.Max(3, name.Length / 3) ? $" ({what} {best.Name})" : "";
-    }
-
-    private static int EditDistance(string a, string b)
-    {
-        var row = Enumerable.Range(0, b.Length + 1).ToArray();
-        for (var i = 1; i <= a.Length; i++)
-        {
-            var diagonal = row[0];
-            row[0] = i;
-            for (var j = 1; j <= b.Length; j++)
-            {
-                (diagonal, row[j]) = (row[j], Math.Min(Math.Min(row[j], row[j - 1]) + 1, diagonal + (a[i - 1] == b[j - 1] ? 0 : 1)));
-            }
-        }
-
-        return row[^1];
     }
 }
 
