@@ -118,11 +118,11 @@ internal sealed class AutoencoderEncoder : Module
         var h = _in.Forward(x);
         foreach (var level in _levels)
         {
-            h = AutoencoderParts.Next(h, level.Forward(h));
+            h = Next(h, level.Forward(h));
         }
 
-        h = AutoencoderParts.Next(h, _middle.Forward(h));
-        h = AutoencoderParts.Next(h, _normOut.Forward(h, silu: true));
+        h = Next(h, _middle.Forward(h));
+        h = Next(h, _normOut.Forward(h, silu: true));
         return Return(scope, _out.Forward(h));
     }
 }
@@ -159,13 +159,13 @@ internal sealed class AutoencoderDecoder : Module
     {
         using var scope = TensorScope.Begin();
         var h = _in.Forward(x);
-        h = AutoencoderParts.Next(h, _middle.Forward(h));
+        h = Next(h, _middle.Forward(h));
         foreach (var level in _levels)
         {
-            h = AutoencoderParts.Next(h, level.Forward(h));
+            h = Next(h, level.Forward(h));
         }
 
-        h = AutoencoderParts.Next(h, _normOut.Forward(h, silu: true));
+        h = Next(h, _normOut.Forward(h, silu: true));
         return Return(scope, _out.Forward(h));
     }
 }
@@ -194,11 +194,11 @@ internal sealed class AutoencoderLevel : Module
         var h = x;
         foreach (var resnet in _resnets)
         {
-            h = AutoencoderParts.Next(h, resnet.Forward(h), keep: x);
+            h = Next(h, resnet.Forward(h), keep: x);
         }
 
-        h = _down is null ? h : AutoencoderParts.Next(h, _down.Forward(h));
-        h = _up is null ? h : AutoencoderParts.Next(h, _up.Forward(h));
+        h = _down is null ? h : Next(h, _down.Forward(h));
+        h = _up is null ? h : Next(h, _up.Forward(h));
         return Return(scope, h);
     }
 }
@@ -221,8 +221,8 @@ internal sealed class AutoencoderMiddle : Module
     {
         using var scope = TensorScope.Begin();
         var h = _first.Forward(x);
-        h = AutoencoderParts.Next(h, _attention.Forward(h));
-        return Return(scope, AutoencoderParts.Next(h, _second.Forward(h)));
+        h = Next(h, _attention.Forward(h));
+        return Return(scope, Next(h, _second.Forward(h)));
     }
 }
 
@@ -248,8 +248,8 @@ internal sealed class AutoencoderResnet : Module
     {
         using var scope = TensorScope.Begin();
         var h = _norm1.Forward(x, silu: true);
-        h = AutoencoderParts.Next(h, _conv1.Forward(h));
-        h = AutoencoderParts.Next(h, _norm2.Forward(h, silu: true));
+        h = Next(h, _conv1.Forward(h));
+        h = Next(h, _norm2.Forward(h, silu: true));
         var shortcut = _shortcut is null ? x : _shortcut.Forward(x);
         return Return(scope, _conv2.Forward(h, residual: shortcut));
     }
@@ -318,16 +318,5 @@ internal sealed class AutoencoderUpsample : Module
 internal static class AutoencoderParts
 {
     /// <summary>The padding with which a 3x3 convolution keeps the size.</summary>
-    public static Padding2d Same => new(1, 1, 1, 1);
-
-    /// <summary>Frees an activation once its successor is there, except a caller's.</summary>
-    public static Tensor Next(Tensor old, Tensor next, Tensor? keep = null)
-    {
-        if (!ReferenceEquals(old, keep))
-        {
-            old.Dispose();
-        }
-
-        return next;
-    }
+    public static Padding2d Same => Padding2d.Same(3, 3);
 }

@@ -74,9 +74,7 @@ public sealed class ClipVisionModel : Module
         var h = _preNorm.Forward(embedded);
         foreach (var layer in _layers)
         {
-            var next = layer.Forward(h);
-            h.Dispose();
-            h = next;
+            h = Next(h, layer.Forward(h));
         }
 
         return Return(scope, h);

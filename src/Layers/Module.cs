@@ -141,6 +141,17 @@ public abstract class Module : IDisposable
         return scope.Keep(result);
     }
 
+    /// <summary>Frees an activation once its successor is there, except <paramref name="keep"/>, which is the caller's.</summary>
+    protected static Tensor Next(Tensor old, Tensor next, Tensor? keep = null)
+    {
+        if (!ReferenceEquals(old, keep))
+        {
+            old.Dispose();
+        }
+
+        return next;
+    }
+
     private static string Join(string path, string name) => path.Length == 0 ? name : name.Length == 0 ? path : $"{path}.{name}";
 
     private IEnumerable<NamedParameter> ParametersBelow(string path)

@@ -42,12 +42,6 @@ public sealed class SpatioTemporalAttention : Module
         return Return(scope, _feedForward is null ? video : _feedForward.Forward(video, enableTime, residual: video));
     }
 
-    private static Tensor Next(Tensor old, Tensor next)
-    {
-        old.Dispose();
-        return next;
-    }
-
     private Tensor AttendSpace(Tensor frames, int h, int w)
     {
         using var bias = _spatialBias.Forward(frames.Context, h, w);

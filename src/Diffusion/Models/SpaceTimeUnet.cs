@@ -101,13 +101,6 @@ public sealed class SpaceTimeUnet : Module
     /// <returns>Null if it fits, else one line that says what would.</returns>
     public string? DescribeFrameProblem(int frames) => Options.DescribeFrameProblem(frames);
 
-    /// <summary>Frees an activation once its successor is there.</summary>
-    internal static Tensor Next(Tensor old, Tensor next)
-    {
-        old.Dispose();
-        return next;
-    }
-
     /// <summary>[skip / sqrt 2, h] along the channels; frees both.</summary>
     internal static Tensor Join(Stack<Tensor> skips, Tensor h)
     {
@@ -188,17 +181,17 @@ internal sealed class UnetDownLevel : Module
 
     public Tensor Forward(Tensor h, Tensor? t, Tensor context, bool enableTime, Stack<Tensor> skips)
     {
-        h = SpaceTimeUnet.Next(h, _first.Forward(h, t, enableTime));
+        h = Next(h, _first.Forward(h, t, enableTime));
         skips.Push(h.AddReference());
         foreach (var block in _rest)
         {
-            h = SpaceTimeUnet.Next(h, block.Forward(h, enableTime: enableTime));
+            h = Next(h, block.Forward(h, enableTime: enableTime));
         }
 
-        h = _attention is null ? h : SpaceTimeUnet.Next(h, _attention.Forward(h, enableTime));
+        h = _attention is null ? h : Next(h, _attention.Forward(h, enableTime));
         skips.Push(h.AddReference());
-        h = SpaceTimeUnet.Next(h, _down.Forward(h, enableTime));
-        return SpaceTimeUnet.Next(h, _cross.Forward(h, context));
+        h = Next(h, _down.Forward(h, enableTime));
+        return Next(h, _cross.Forward(h, context));
     }
 }
 
@@ -226,16 +219,16 @@ internal sealed class UnetUpLevel : Module
 
     public Tensor Forward(Tensor h, Tensor? t, Tensor context, bool enableTime, Stack<Tensor> skips)
     {
-        h = SpaceTimeUnet.Next(h, _up.Forward(h, enableTime));
+        h = Next(h, _up.Forward(h, enableTime));
         h = SpaceTimeUnet.Join(skips, h);
-        h = SpaceTimeUnet.Next(h, _first.Forward(h, t, enableTime));
+        h = Next(h, _first.Forward(h, t, enableTime));
         h = SpaceTimeUnet.Join(skips, h);
         foreach (var block in _rest)
         {
-            h = SpaceTimeUnet.Next(h, block.Forward(h, enableTime: enableTime));
+            h = Next(h, block.Forward(h, enableTime: enableTime));
         }
 
-        h = _attention is null ? h : SpaceTimeUnet.Next(h, _attention.Forward(h, enableTime));
-        return SpaceTimeUnet.Next(h, _cross.Forward(h, context));
+        h = _attention is null ? h : Next(h, _attention.Forward(h, enableTime));
+        return Next(h, _cross.Forward(h, context));
     }
 }

@@ -197,7 +197,9 @@ public sealed class FashionFlowPipeline : IDisposable
         for (var step = 0; step < steps; step++)
         {
             cancellationToken.ThrowIfCancellationRequested();
-            video = SpaceTimeUnet.Next(video, Denoise(sampler, step, video, latent, context, o.Seed));
+            var next = Denoise(sampler, step, video, latent, context, o.Seed);
+            video.Dispose();
+            video = next;
 
             // The step's work is done before it is called done; a kernel's error shows at the step that raised it.
             _context.Stream.Synchronize();
