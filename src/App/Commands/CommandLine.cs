@@ -105,7 +105,6 @@ internal static class CommandLine
                 advice = $"did you mean {nearest}? {advice}";
             }
         }
-
         else if (Missing(parsed) is { } argument)
         {
             message = $"{argument} is missing";

@@ -4,7 +4,6 @@ using System.Globalization;
 using FashionFlow.App.Terminal;
 using FashionFlow.Diffusion;
 using FashionFlow.Tensors;
-using FashionFlow.VirtualGpu;
 using Spectre.Console;
 
 namespace FashionFlow.App.Commands;
@@ -49,7 +48,7 @@ internal static class CompareCommand
                 }
             }
 
-            using var context = new DeviceContext(DeviceSelector.Open(parsed.GetRequiredValue(device)));
+            using var context = DeviceContext.Open(parsed.GetRequiredValue(device));
             var limit = parsed.GetValue(tolerance) ?? ModelComparison.DefaultTolerance;
             var results = ModelComparison.Run(
                 context, Parse(parsed.GetRequiredValue(model))!.Value, weightsPath, referencePath, parsed.GetValue(caseName), limit);

@@ -8,7 +8,6 @@ using FashionFlow.Diffusion;
 using FashionFlow.Gpu;
 using FashionFlow.Gpu.Cuda;
 using FashionFlow.Tensors;
-using FashionFlow.VirtualGpu;
 using Spectre.Console;
 
 namespace FashionFlow.App.Commands;
@@ -78,7 +77,7 @@ internal static class DoctorCommand
     {
         try
         {
-            using var context = new DeviceContext(DeviceSelector.Open(name));
+            using var context = DeviceContext.Open(name);
             var properties = context.Device.Properties;
             using (TensorScope.Begin())
             {
@@ -102,7 +101,7 @@ internal static class DoctorCommand
     {
         var shipped = ShippedKernels.Embedded;
         var files = KernelSourceSet.Embedded.Files;
-        var changed = files.Where(f => !shipped.Entries.Any(e => e.File == f && shipped.TryGet(KernelSourceSet.Embedded.Get(f), e.Architecture) is not null)).ToList();
+        var changed = shipped.MustBeCompiled(KernelSourceSet.Embedded);
         if (changed.Count == 0)
         {
             yield return new Finding(State.Ok, "kernels", $"{files.Count} files, all shipped as PTX (compiled by NVRTC {shipped.CompilerVersion})", Advice: null);

@@ -7,7 +7,6 @@ using FashionFlow.Diffusion;
 using FashionFlow.Diffusion.Preprocessing;
 using FashionFlow.Gpu;
 using FashionFlow.Tensors;
-using FashionFlow.VirtualGpu;
 
 namespace FashionFlow.App.Commands;
 
@@ -32,7 +31,7 @@ internal sealed record VideoJob(string ModelDirectory, string Device, Generation
         var configuration = ModelConfiguration.ForDirectory(ModelDirectory);
         var options = Resolve(configuration);
         var framesPerSecond = FramesPerSecond ?? configuration.FrameRate;
-        using var context = new DeviceContext(DeviceSelector.Open(Device));
+        using var context = DeviceContext.Open(Device);
         using var pipeline = FashionFlowPipeline.Load(context, ModelDirectory);
         cancellation.ThrowIfCancellationRequested();
         using var writer = new Mp4Writer(Output, framesPerSecond, Recipe(pipeline.Describe(options), framesPerSecond), cancellation);
