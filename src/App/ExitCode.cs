@@ -1,4 +1,4 @@
-// What a script learns from the program's end. README and help list the same numbers.
+// What a script learns from the program's end. The help of the program lists the same numbers.
 namespace FashionFlow.App;
 
 /// <summary>The program's exit codes.</summary>

@@ -2,7 +2,7 @@
 // on the virtual device. Matrices are row-major and activations channels-last; an implementation maps that to its own order.
 namespace FashionFlow.Gpu;
 
-/// <summary>What is applied to a product or convolution before it is stored, after the bias is added.</summary>
+/// <summary>What is applied to a product or convolution before it is stored, after bias and residual are added.</summary>
 public enum Epilogue
 {
     /// <summary>Nothing.</summary>
@@ -92,7 +92,7 @@ public readonly record struct GemmDescription
 /// <summary>Matrix products.</summary>
 public interface IBlas
 {
-    /// <summary>The library's name and version, for <c>doctor</c>.</summary>
+    /// <summary>The library's name and version.</summary>
     string Name { get; }
 
     /// <summary>Bytes of workspace that this product would like; it works with less.</summary>
@@ -182,7 +182,7 @@ public readonly record struct ConvolutionDescription
 /// <summary>Convolutions.</summary>
 public interface IDnn
 {
-    /// <summary>The library's name and version, for <c>doctor</c>.</summary>
+    /// <summary>The library's name and version.</summary>
     string Name { get; }
 
     /// <summary>Bytes of workspace that this convolution would like; it works with less.</summary>

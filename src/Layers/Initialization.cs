@@ -53,7 +53,7 @@ public readonly record struct Initialization(InitializationKind Kind, double Sca
     /// <summary>Normal with this deviation, as embeddings start.</summary>
     public static Initialization Gaussian(double deviation) => new(InitializationKind.Normal, deviation);
 
-    /// <summary>The same recipe with noise added wherever it would give a constant or an identity, so that every path counts.</summary>
+    /// <summary>The bound of the noise that is added, where nothing is to be zero, to a constant or an identity; 0 for none.</summary>
     internal double NoiseBound => Kind switch
     {
         InitializationKind.Constant when Scale == 0 => 1 / Math.Sqrt(FanIn),

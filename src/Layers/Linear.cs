@@ -64,7 +64,7 @@ public sealed class Linear : Module
     /// <summary>The weight's element type.</summary>
     public DType Type => _weight.Value.DType;
 
-    /// <summary>Applies the map, then <paramref name="epilogue"/>, and adds <paramref name="residual"/> of the result's shape.</summary>
+    /// <summary>Applies the map, adds <paramref name="residual"/> of the result's shape, then applies <paramref name="epilogue"/>.</summary>
     public Tensor Forward(Tensor x, Epilogue epilogue = Epilogue.None, Tensor? residual = null)
     {
         using var scope = TensorScope.Begin();

@@ -47,7 +47,7 @@ public sealed record CompatibilityOptions
     public required SchedulePrecision SchedulePrecision { get; init; }
 
     /// <summary>The options of that name.</summary>
-    /// <exception cref="ModelException">There are none.</exception>
+    /// <exception cref="ModelException">There are none of that name.</exception>
     public static CompatibilityOptions Parse(string name) => name switch
     {
         "fashionflow" => FashionFlow,

@@ -67,7 +67,7 @@ internal sealed class JsonOptions
         }
     }
 
-    /// <summary>Fails on a key that was not read, unless it is one of these or they are all of another program's.</summary>
+    /// <summary>Fails on a key that was not read, unless it is one of these: what other programs write and we need not know.</summary>
     public void RejectUnknown(params ReadOnlySpan<string> ofNoInterest)
     {
         foreach (var property in _object.EnumerateObject())

@@ -4,10 +4,10 @@ namespace FashionFlow.Diffusion;
 /// <summary>Choices for one video. What is null is the model's.</summary>
 public sealed record GenerationOptions
 {
-    /// <summary>Steps of the default samplers where neither user nor model say: the reference's 1000 for DDPM.</summary>
+    /// <summary>DDPM's steps where neither user nor model say: the reference's.</summary>
     public const int DefaultDdpmSteps = 1000;
 
-    /// <inheritdoc cref="DefaultDdpmSteps"/>
+    /// <summary>DDIM's steps where neither user nor model say.</summary>
     public const int DefaultDdimSteps = 50;
 
     /// <summary>The sampler.</summary>
