@@ -122,7 +122,7 @@ internal sealed class SimdDnn(SimdLibrary library) : IDnn
         {
             rows.Windows = new WindowGeometry(
                 d.N, d.H, d.W, d.InChannels, d.KernelH, d.KernelW, d.StrideH, d.StrideW, d.PadTop, d.PadLeft, d.OutH, d.OutW);
-            
+
             // Tiles across pictures skip all padding; they pay where there is much of it and enough pictures to fill them.
             rows.Kind = d.InChannels >= RowSource<T>.ShortestPiece && d.N >= 4 && rows.Windows.PaddedPart > 0.05 ? RowKind.WindowPictures
                 : rows.Windows.Segment >= RowSource<T>.ShortestPiece ? RowKind.WindowRows
