@@ -55,7 +55,7 @@ public sealed class ComparisonTests
     public void Inputs_that_the_model_cannot_take_are_refused_with_file_and_case()
     {
         using var folder = new TemporaryFolder();
-        var reference = folder.File("io.safetensors");
+        var reference = folder["io.safetensors"];
         SafetensorsWriter.Write(reference, [new SafetensorsTensor("Z.pixel_values", [1, 3, 8, 8], new float[192])]);
         using var context = GoldenFiles.OpenChecked();
         var error = Assert.Throws<ModelException>(() => ModelComparison.Run(context, ComparedModel.Clip, GoldenFiles.Data("clip_tiny.safetensors"), reference));
@@ -67,7 +67,7 @@ public sealed class ComparisonTests
     public void First_divergence_is_marked_where_a_weight_was_changed()
     {
         using var folder = new TemporaryFolder();
-        var weights = folder.File("clip.safetensors");
+        var weights = folder["clip.safetensors"];
         Copy(GoldenFiles.Data("clip_tiny.safetensors"), weights, "vision_model.encoder.layers.1.mlp.fc1.bias", v => v + 1);
         using var context = GoldenFiles.OpenChecked();
         var result = ModelComparison.Run(context, ComparedModel.Clip, weights, GoldenFiles.Data("clip_tiny_io.safetensors")).Single();

@@ -33,7 +33,7 @@ public sealed class ModelConfigurationTests
     public void Config_json_beside_the_weights_comes_first()
     {
         using var folder = new TemporaryFolder();
-        var weights = folder.File("vae.safetensors");
+        var weights = folder["vae.safetensors"];
         File.Copy(GoldenFiles.Data("vae_tiny.safetensors"), weights);
         Write(folder, """{ "vae": { "block_out_channels": [8, 8, 8], "norm_num_groups": 4 } }""");
         using var file = SafetensorsFile.Open(weights);
@@ -69,7 +69,7 @@ public sealed class ModelConfigurationTests
         using var folder = new TemporaryFolder();
         Write(folder, json);
         var error = Assert.Throws<ModelException>(() => ModelConfiguration.ForDirectory(folder.Path));
-        Assert.That(error!.Message, Does.StartWith(folder.File("config.json")).And.Contain(expected).And.Not.Contain("\n"));
+        Assert.That(error!.Message, Does.StartWith(folder["config.json"]).And.Contain(expected).And.Not.Contain("\n"));
     }
 
     [Test]
@@ -82,5 +82,5 @@ public sealed class ModelConfigurationTests
         Assert.That(unet.SelfAttentions, Has.All.True);
     }
 
-    private static void Write(TemporaryFolder folder, string json) => File.WriteAllText(folder.File("config.json"), json);
+    private static void Write(TemporaryFolder folder, string json) => File.WriteAllText(folder["config.json"], json);
 }

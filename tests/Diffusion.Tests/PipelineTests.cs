@@ -115,7 +115,7 @@ public sealed class PipelineTests
         using var context = GoldenFiles.OpenChecked();
         var error = Assert.Throws<ModelException>(() => FashionFlowPipeline.Load(context, folder.Path));
         Assert.That(error!.Message, Does.Contain("unet.safetensors is missing"));
-        Assert.That(() => FashionFlowPipeline.Load(context, folder.File("nowhere")), Throws.TypeOf<ModelException>().With.Message.Contains("no such model directory"));
+        Assert.That(() => FashionFlowPipeline.Load(context, folder["nowhere"]), Throws.TypeOf<ModelException>().With.Message.Contains("no such model directory"));
         context.CheckLeaks();
     }
 
@@ -125,11 +125,11 @@ public sealed class PipelineTests
         using var folder = new TemporaryFolder();
         using var context = GoldenFiles.OpenChecked();
         var c = TinyModel.Configuration;
-        Save(context, new SpaceTimeUnet(c.Unet), folder.File(ModelFiles.Unet), "unet");
-        Save(context, c.CreateAdapter(), folder.File(ModelFiles.Adapter), "adapter");
-        Save(context, new AutoencoderKl(c.Vae), folder.File(ModelFiles.Vae), "vae");
-        Save(context, new ClipVisionModel(c.Clip), folder.File(ModelFiles.Clip), "clip");
-        File.WriteAllText(folder.File(ModelConfiguration.FileName), TinyModel.Json);
+        Save(context, new SpaceTimeUnet(c.Unet), folder[ModelFiles.Unet], "unet");
+        Save(context, c.CreateAdapter(), folder[ModelFiles.Adapter], "adapter");
+        Save(context, new AutoencoderKl(c.Vae), folder[ModelFiles.Vae], "vae");
+        Save(context, new ClipVisionModel(c.Clip), folder[ModelFiles.Clip], "clip");
+        File.WriteAllText(folder[ModelConfiguration.FileName], TinyModel.Json);
         using var loaded = FashionFlowPipeline.Load(context, folder.Path);
         Assert.That(loaded.Configuration.IsTrained, Is.True);
         using var seeded = FashionFlowPipeline.Create(context, c);
@@ -141,11 +141,11 @@ public sealed class PipelineTests
     {
         using var folder = new TemporaryFolder();
         using var context = GoldenFiles.OpenChecked();
-        File.WriteAllText(folder.File(ModelConfiguration.FileName), TinyModel.Json.Replace("\"frames\"", "\"seed\": 5, \"frames\"", StringComparison.Ordinal));
-        File.Copy(GoldenFiles.Data("vae_tiny.safetensors"), folder.File(ModelFiles.Vae));
+        File.WriteAllText(folder[ModelConfiguration.FileName], TinyModel.Json.Replace("\"frames\"", "\"seed\": 5, \"frames\"", StringComparison.Ordinal));
+        File.Copy(GoldenFiles.Data("vae_tiny.safetensors"), folder[ModelFiles.Vae]);
         var error = Assert.Throws<WeightLoadException>(() => FashionFlowPipeline.Load(context, folder.Path));
-        Assert.That(error!.Message, Does.StartWith(folder.File(ModelFiles.Vae)).And.Contain("more"));
-        File.WriteAllBytes(folder.File(ModelFiles.Vae), File.ReadAllBytes(GoldenFiles.Data("vae_tiny.safetensors"))[..100_000]);
+        Assert.That(error!.Message, Does.StartWith(folder[ModelFiles.Vae]).And.Contain("more"));
+        File.WriteAllBytes(folder[ModelFiles.Vae], File.ReadAllBytes(GoldenFiles.Data("vae_tiny.safetensors"))[..100_000]);
         Assert.That(() => FashionFlowPipeline.Load(context, folder.Path), Throws.TypeOf<SafetensorsException>());
         context.CheckLeaks();
     }

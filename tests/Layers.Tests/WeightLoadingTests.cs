@@ -102,26 +102,20 @@ public sealed class WeightLoadingTests
     [Test]
     public void A_saved_model_is_the_file_that_it_was_loaded_from()
     {
-        var path = Path.Combine(Path.GetTempPath(), $"fashionflow-{Guid.NewGuid():N}.safetensors");
-        try
+        using var folder = new TemporaryFolder();
+        var path = folder["saved.safetensors"];
+        using var context = GoldenFiles.OpenChecked();
+        using var original = SafetensorsFile.Open(GoldenFiles.Data("clip_tiny.safetensors"));
+        using var clip = new ClipVisionModel(new ClipVisionOptions { HiddenSize = 64, Layers = 3, Heads = 4, IntermediateSize = 128, ImageSize = 64, PatchSize = 16 });
+        clip.Load(context, new SafetensorsWeights(original, "clip_tiny.safetensors"));
+        clip.Save(path, new Dictionary<string, string>(StringComparer.Ordinal) { ["saved"] = "yes" });
+        using var saved = SafetensorsFile.Open(path);
+        Assert.That(saved.Metadata["saved"], Is.EqualTo("yes"));
+        Assert.That(saved.Tensors.Keys, Is.EquivalentTo(original.Tensors.Keys));
+        foreach (var name in original.Tensors.Keys)
         {
-            using var context = GoldenFiles.OpenChecked();
-            using var original = SafetensorsFile.Open(GoldenFiles.Data("clip_tiny.safetensors"));
-            using var clip = new ClipVisionModel(new ClipVisionOptions { HiddenSize = 64, Layers = 3, Heads = 4, IntermediateSize = 128, ImageSize = 64, PatchSize = 16 });
-            clip.Load(context, new SafetensorsWeights(original, "clip_tiny.safetensors"));
-            clip.Save(path, new Dictionary<string, string>(StringComparer.Ordinal) { ["saved"] = "yes" });
-            using var saved = SafetensorsFile.Open(path);
-            Assert.That(saved.Metadata["saved"], Is.EqualTo("yes"));
-            Assert.That(saved.Tensors.Keys, Is.EquivalentTo(original.Tensors.Keys));
-            foreach (var name in original.Tensors.Keys)
-            {
-                Assert.That(saved.Tensors[name].Shape, Is.EqualTo(original.Tensors[name].Shape), name);
-                Assert.That(saved.Bytes(name).SequenceEqual(original.Bytes(name)), name);
-            }
-        }
-        finally
-        {
-            File.Delete(path);
+            Assert.That(saved.Tensors[name].Shape, Is.EqualTo(original.Tensors[name].Shape), name);
+            Assert.That(saved.Bytes(name).SequenceEqual(original.Bytes(name)), name);
         }
     }
 

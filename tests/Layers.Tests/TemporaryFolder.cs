@@ -1,5 +1,5 @@
 // A folder for one test, gone after it.
-namespace FashionFlow.App.Tests;
+namespace FashionFlow.Tests;
 
 /// <summary>A new empty folder.</summary>
 internal sealed class TemporaryFolder : IDisposable
