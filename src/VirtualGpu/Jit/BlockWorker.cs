@@ -171,7 +171,10 @@ internal sealed unsafe class BlockWorker : IDisposable
 
         block.Position = position;
         block.Living = _threads;
-        Array.Clear(block.Barriers);
+        foreach (ref var barrier in block.Barriers.AsSpan())
+        {
+            barrier.Reset();
+        }
 
         // What shared memory starts with is undefined: zeros, or a NaN pattern where the order is seeded too.
         new Span<byte>((void*)block.Shared, _sharedBytes).Fill(_launch.OrderSeed is null ? (byte)0 : (byte)0xFF);
@@ -581,7 +584,7 @@ internal sealed unsafe class BlockWorker : IDisposable
         _block.Living -= BitOperations.PopCount(mask);
 
         // A barrier waits for the living alone.
-        for (var id = 0; id < _block.Barriers.Length; id++)
+        for (var id = 0; _block.Living > 0 && id < _block.Barriers.Length; id++)
         {
             TryRelease(id);
         }
@@ -781,9 +784,8 @@ internal sealed unsafe class BlockWorker : IDisposable
             return;
         }
 
-        var (arrived, votes, waiting) = (barrier.Arrived, barrier.Votes, barrier.Waiting);
-        barrier = default;
-        foreach (var (warp, mask, segment) in waiting ?? [])
+        var (arrived, votes) = (barrier.Arrived, barrier.Votes);
+        foreach (var (warp, mask, segment) in CollectionsMarshal.AsSpan(barrier.Waiting))
         {
             warp.Waiting &= ~mask;
             warp.Blocked = 0;
@@ -805,6 +807,8 @@ internal sealed unsafe class BlockWorker : IDisposable
 
             Resume(warp, mask, segment + 1);
         }
+
+        barrier.Reset();
     }
 
     // ---- errors of the schedule
@@ -866,6 +870,13 @@ internal struct BarrierState
     public int Votes;
 
     public List<(WarpState Warp, uint Mask, int Segment)>? Waiting;
+
+    /// <summary>Nobody has come.</summary>
+    public void Reset()
+    {
+        (Arrived, Expected, Votes) = (0, 0, 0);
+        Waiting?.Clear();
+    }
 }
 
 /// <summary>A warp between two calls of compiled code.</summary>

@@ -26,7 +26,7 @@ internal sealed class CompiledVersion
     public CompiledVersion(IrKernel kernel, FrameLayout layout, LaneForm[]? forms, int parameterBytes, CompiledVersion? previous = null)
     {
         _kernel = kernel;
-        _warpOps = previous?._warpOps ?? new WarpOpTable();
+        _warpOps = previous?._warpOps ?? new WarpOpTable(kernel.Segments.Count);
         Constants = previous?.Constants ?? new ConstantPool();
         Layout = layout;
         Forms = forms;
@@ -141,22 +141,16 @@ internal sealed class CompiledVersion
 }
 
 /// <summary>The warp-level instructions of compiled code, by number and by segment. It only grows.</summary>
-internal sealed class WarpOpTable
+internal sealed class WarpOpTable(int segments)
 {
-    private readonly Dictionary<int, int> _ofSegment = [];
+    private readonly WarpOp?[] _ofSegment = new WarpOp?[segments];
     private readonly Lock _gate = new();
     private WarpOp[] _all = [];
     private int _count;
 
     public WarpOp[] All => Volatile.Read(ref _all);
 
-    public WarpOp OfSegment(int segment)
-    {
-        lock (_gate)
-        {
-            return _all[_ofSegment[segment]];
-        }
-    }
+    public WarpOp OfSegment(int segment) => Volatile.Read(ref _ofSegment[segment])!;
 
     public int Add(int segment, WarpOp operation)
     {
@@ -170,7 +164,7 @@ internal sealed class WarpOpTable
 
             grown[_count] = operation;
             Volatile.Write(ref _all, grown);
-            _ofSegment[segment] = _count;
+            Volatile.Write(ref _ofSegment[segment], operation);
             return _count++;
         }
     }

@@ -71,35 +71,46 @@ internal static class Segmentation
         }
     }
 
-    // NVRTC moves the constants of a shuffle, its distance, clamp and members, into registers first.
+    // NVRTC moves the constants of a shuffle, its distance, clamp and members, into registers first: some that nothing else
+    // writes, and some just before that serve as something else later.
     private static void FindConstantLanes(List<IrRegister> registers, List<IrBlock> blocks)
     {
         var definitions = new int[registers.Count];
         var constants = new Operand[registers.Count];
         foreach (var instruction in blocks.SelectMany(b => b.Instructions))
         {
-            foreach (var result in instruction.Results)
+            foreach (var register in instruction.Results.Select(r => r.Register).OfType<IrRegister>())
             {
-                if (result.Register is { } register)
-                {
-                    definitions[register.Index]++;
-                    constants[register.Index] = instruction is { Op: Op.Mov, Sources: [{ IsImmediate: true }] } && register is { Type: LaneType.I32, Bits: 32 }
-                        ? instruction.Sources[0] : default;
-                }
+                definitions[register.Index]++;
+                constants[register.Index] = MovedConstant(instruction, register);
             }
         }
 
-        foreach (var instruction in blocks.SelectMany(b => b.Instructions).Where(i => i.Converges))
+        foreach (var block in blocks)
         {
-            for (var i = 0; i < instruction.Sources.Length; i++)
+            // Registers of several definitions are known from one in the block to the next.
+            var known = new Dictionary<int, Operand>();
+            foreach (var instruction in block.Instructions)
             {
-                if (instruction.Sources[i].Register is { } register && definitions[register.Index] == 1 && constants[register.Index].IsImmediate)
+                for (var i = 0; instruction.Converges && i < instruction.Sources.Length; i++)
                 {
-                    instruction.Sources[i] = constants[register.Index];
+                    if (instruction.Sources[i].Register is { } register)
+                    {
+                        var constant = definitions[register.Index] == 1 ? constants[register.Index] : known.GetValueOrDefault(register.Index);
+                        instruction.Sources[i] = constant.IsImmediate ? constant : instruction.Sources[i];
+                    }
+                }
+
+                foreach (var register in instruction.Results.Select(r => r.Register).OfType<IrRegister>())
+                {
+                    known[register.Index] = MovedConstant(instruction, register);
                 }
             }
         }
     }
+
+    private static Operand MovedConstant(Instruction instruction, IrRegister register)
+        => instruction is { Op: Op.Mov, Sources: [{ IsImmediate: true }] } && register is { Type: LaneType.I32, Bits: 32 } ? instruction.Sources[0] : default;
 
     private static void Divide(IrBlock block, List<Segment> segments)
     {
