@@ -1,5 +1,6 @@
 // Whole kernels, as NVRTC compiles them, against plain C# and in all ways of running.
 using FashionFlow.Gpu;
+using FashionFlow.VirtualGpu.Ptx;
 
 namespace FashionFlow.VirtualGpu.Tests.Jit;
 
@@ -46,6 +47,86 @@ internal sealed class CorpusTests
             Assert.That(y[i], Is.EqualTo(r), () => $"element {i}, input {v}");
         }
     }
+
+    // Branches around a block and around one of two, that change what was the same in all lanes or in step across them.
+    [TestCase(0)]
+    [TestCase(50)]
+    [TestCase(1000)]
+    public void LanesThatPartForABlockOrTwo(int bound)
+    {
+        const int Threads = 96, Blocks = 3, Rounds = 4;
+        var x = Inputs.Integers(Threads * Blocks, 100);
+        var y = new Harness(PtxModule.Parse(Detours)).RunAllWays<int>(
+            "detours", Blocks, Threads, Threads * Blocks, (memory, output) => [memory.Allocate<int>(x), output, bound]);
+        for (var i = 0; i < y.Length; i++)
+        {
+            int value = x[i], step = 7, sum = i;
+            for (var round = 0; round < Rounds; round++)
+            {
+                step = value < bound ? step : 3;
+                if ((value & 1) != 0)
+                {
+                    value = (value * 3) + i;
+                    sum += step;
+                }
+                else
+                {
+                    value >>= 1;
+                }
+
+                value += step;
+            }
+
+            Assert.That(y[i], Is.EqualTo(value ^ sum), () => $"element {i}, input {x[i]}");
+        }
+    }
+
+    private const string Detours = """
+        .version 7.0
+        .target sm_70
+        .address_size 64
+        .visible .entry detours(.param .u64 x, .param .u64 y, .param .u32 bound)
+        {
+            .reg .pred %p<4>;
+            .reg .b32 %r<12>;
+            .reg .b64 %rd<6>;
+            ld.param.u64 %rd1, [x];
+            ld.param.u64 %rd2, [y];
+            ld.param.u32 %r11, [bound];
+            mov.u32 %r1, %tid.x;
+            mov.u32 %r2, %ctaid.x;
+            mov.u32 %r3, %ntid.x;
+            mad.lo.s32 %r4, %r2, %r3, %r1;
+            mul.wide.s32 %rd3, %r4, 4;
+            add.s64 %rd4, %rd1, %rd3;
+            ld.global.u32 %r5, [%rd4];
+            mov.u32 %r6, 7;
+            mov.u32 %r9, %r4;
+            mov.u32 %r10, 0;
+        $round:
+            setp.lt.s32 %p1, %r5, %r11;
+            @%p1 bra $kept;
+            mov.u32 %r6, 3;
+        $kept:
+            and.b32 %r8, %r5, 1;
+            setp.eq.s32 %p2, %r8, 0;
+            @%p2 bra $even;
+            mad.lo.s32 %r5, %r5, 3, %r4;
+            add.s32 %r9, %r9, %r6;
+            bra.uni $met;
+        $even:
+            shr.s32 %r5, %r5, 1;
+        $met:
+            add.s32 %r5, %r5, %r6;
+            add.s32 %r10, %r10, 1;
+            setp.lt.s32 %p3, %r10, 4;
+            @%p3 bra $round;
+            xor.b32 %r5, %r5, %r9;
+            add.s64 %rd5, %rd2, %rd3;
+            st.global.u32 [%rd5], %r5;
+            ret;
+        }
+        """;
 
     [TestCase(1, 32)]
     [TestCase(33, 256)]
