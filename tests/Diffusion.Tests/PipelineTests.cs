@@ -93,7 +93,9 @@ public sealed class PipelineTests
         Assert.That(() => pipeline.Resolve(Short with { Frames = 5 }), Throws.TypeOf<ModelException>().With.Message.Contains("multiple of 2"));
         Assert.That(() => pipeline.Resolve(Short with { Frames = 0 }), Throws.TypeOf<ModelException>());
         Assert.That(() => pipeline.Resolve(Short with { Steps = 1001 }), Throws.TypeOf<ModelException>().With.Message.Contains("1 to 1000"));
+        context.ResetPeak();
         Assert.That(() => Generate(pipeline, Short with { Eta = 2 }), Throws.TypeOf<ModelException>().With.Message.Contains("eta"));
+        Assert.That(context.PeakBytes, Is.EqualTo(context.LiveBytes), "nothing was computed before");
     }
 
     [Test]

@@ -83,12 +83,12 @@ public sealed class FashionFlowPipeline : IDisposable
     {
         var o = Resolve(options);
         cancellationToken.ThrowIfCancellationRequested();
+        using var sampler = CreateSampler(o);
         using var scope = TensorScope.Begin();
         _unet.ChannelNormEpsilon = o.Compatibility.ChannelNormEpsilon;
         progress?.Report(new GenerationProgress(GenerationStage.Encoding, 0, 1));
         var (latent, context) = Encode(picture, o);
         progress?.Report(new GenerationProgress(GenerationStage.Encoding, 1, 1));
-        using var sampler = CreateSampler(o);
         var video = Sample(sampler, latent, context, o, progress, cancellationToken);
         Decode(video, progress, onFrame, cancellationToken);
     }
