@@ -518,9 +518,19 @@ internal sealed unsafe class BlockWorker : IDisposable
                 return null;
             case Reason.WarpSync:
                 Move(warp, mask, at);
-                var granted = Gathered(warp, mask, at);
+
+                // Lanes that came earlier, and wait here, count too: groups of a warp may arrive one after the other.
+                var present = mask;
+                for (var bits = warp.Blocked & warp.Alive; bits != 0; bits &= bits - 1)
+                {
+                    var lane = BitOperations.TrailingZeroCount(bits);
+                    present |= warp.Lanes[lane] == at ? 1u << lane : 0;
+                }
+
+                var granted = Gathered(warp, present, at);
                 if (granted != 0)
                 {
+                    warp.Blocked &= ~granted;
                     _context->Granted = at;
                     return RunGeneral(warp, granted, at, 0);
                 }

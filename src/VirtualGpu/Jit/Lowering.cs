@@ -662,7 +662,8 @@ internal sealed class Lowering
 
     private void Move(PtxType type, Operand result, Operand source, PtxStatement statement)
     {
-        if (result.Register is { } to && source.Register is { } from && to.IsWide != from.IsWide && from.Special == SpecialValue.None)
+        if (statement.Opcode.StartsWith("mov", StringComparison.Ordinal) && result.Register is { } to && source.Register is { } from
+            && to.IsWide != from.IsWide && from.Special == SpecialValue.None)
         {
             throw Refuse(statement.Line, "the registers differ in size");
         }
@@ -725,18 +726,23 @@ internal sealed class Lowering
                     throw Refuse(statement.Line, "this access to a scalar parameter is not supported");
                 }
 
-                var type = opcode.Type.Size() < 4 ? PtxType.B32 : opcode.Type;
-                if (isLoad)
+                // Registers may be wider than what is passed: a load extends as its type says, a store cuts off.
+                if (isLoad && (opcode.Type.Size() < 4 || (data[0].Register is { IsWide: true } && !binding.Register.IsWide)))
                 {
-                    // A narrow value was stored zero-extended; the load's type says how it is seen.
-                    var convert = opcode.Type.Size() < 4
-                        ? new Opcode { Op = Op.Cvt, Type = opcode.Type.IsSigned() ? PtxType.S32 : PtxType.U32, Source = Unsigned(opcode.Type) }
-                        : new Opcode { Op = Op.Mov, Type = type };
+                    var isWide = data[0].Register is { IsWide: true };
+                    var convert = new Opcode
+                    {
+                        Op = Op.Cvt,
+                        Type = opcode.Type.IsSigned() ? (isWide ? PtxType.S64 : PtxType.S32) : isWide ? PtxType.U64 : PtxType.U32,
+                        Source = opcode.Type.Size() < 4 ? Unsigned(opcode.Type) : opcode.Type.IsSigned() ? PtxType.S32 : PtxType.U32,
+                    };
                     Add(new Instruction { Opcode = convert, Line = statement.Line, Results = data, Sources = [new Operand(binding.Register)] });
                 }
                 else
                 {
-                    Add(new Instruction { Opcode = new Opcode { Op = Op.Mov, Type = type }, Line = statement.Line, Results = [new Operand(binding.Register)], Sources = data });
+                    var type = opcode.Type.Size() < 4 ? PtxType.B32 : opcode.Type;
+                    var parameter = new Operand(binding.Register);
+                    Move(type, isLoad ? data[0] : parameter, isLoad ? parameter : data[0], statement);
                 }
 
                 return;

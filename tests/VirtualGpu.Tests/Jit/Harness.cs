@@ -98,6 +98,8 @@ internal sealed class Harness(PtxModule module)
 
     public static Harness Corpus { get; } = new(PtxModule.Parse(CorpusText));
 
+    public static Harness Breadth { get; } = new(PtxModule.Parse(File.ReadAllText(Path.Combine(TestContext.CurrentContext.TestDirectory, "Jit", "Corpus", "breadth.ptx"))));
+
     public static string CorpusText => File.ReadAllText(Path.Combine(TestContext.CurrentContext.TestDirectory, "Jit", "Corpus", "corpus.ptx"));
 
     public KernelProgram Program(string kernel)
@@ -114,7 +116,7 @@ internal sealed class Harness(PtxModule module)
         }
     }
 
-    /// <summary>Launches once. Arguments are ulong addresses, int, uint, long, float or double.</summary>
+    /// <summary>Launches once. Arguments are ulong addresses, int, uint, long, float, double, or a structure's bytes.</summary>
     public string Launch(Way way, HarnessMemory memory, string kernel, Dim3 grid, Dim3 block, int dynamicShared, params object[] arguments)
     {
         var variables = new Dictionary<string, ulong>(StringComparer.Ordinal);
@@ -142,9 +144,10 @@ internal sealed class Harness(PtxModule module)
                 long value => BitConverter.GetBytes(value),
                 float value => BitConverter.GetBytes(value),
                 double value => BitConverter.GetBytes(value),
+                byte[] value => value,
                 _ => throw new ArgumentException($"{argument.GetType().Name} is no kernel argument", nameof(arguments)),
             };
-            while (buffer.Count % bytes.Length != 0)
+            while (buffer.Count % Math.Min(8, bytes.Length) != 0)
             {
                 buffer.Add(0);
             }
