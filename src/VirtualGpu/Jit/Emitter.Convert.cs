@@ -197,12 +197,13 @@ internal sealed partial class Emitter
         if (IsWide(from))
         {
             var element = ElementOf(from);
+            var directed = opcode.Rounding is Rounding.Rm or Rounding.Rp or Rounding.Rz ? opcode.Rounding.ToString() : "";
             if (to == PtxType.F64)
             {
                 for (var part = 0; part < 2; part++)
                 {
                     EmitSource(source, from, part);
-                    Lane("ToDouble", element);
+                    Lane("ToDouble" + directed, element);
                     EmitResult(result, part, typeof(double));
                 }
 
@@ -211,7 +212,7 @@ internal sealed partial class Emitter
 
             EmitSource(source, from, 0);
             EmitSource(source, from, 1);
-            Lane("ToSingle", element, element);
+            Lane("ToSingle" + directed, element, element);
             EmitFloatResult(opcode, result);
             return;
         }

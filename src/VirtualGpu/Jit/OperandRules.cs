@@ -149,13 +149,13 @@ internal static class OperandRules
         {
             case Op.Add or Op.Sub:
                 return (isInteger && (!opcode.Saturate || type == PtxType.S32)) || (isHalf && isNearest && !opcode.Saturate)
-                    || type == PtxType.F32 || (type == PtxType.F64 && isNearest);
+                    || isFloat;
             case Op.Mul:
-                return isInteger || (isHalf && isNearest && !opcode.Saturate) || type == PtxType.F32 || (type == PtxType.F64 && isNearest);
+                return isInteger || (isHalf && isNearest && !opcode.Saturate) || isFloat;
             case Op.Mad:
                 return isInteger && !opcode.Saturate;
             case Op.Fma:
-                return type == PtxType.F32 || (type == PtxType.F64 && isNearest) || (isHalf && isNearest && !opcode.Saturate);
+                return isFloat || (isHalf && isNearest && !opcode.Saturate);
             case Op.MulHi or Op.MadHi:
                 return isInteger && !opcode.Saturate;
             case Op.MulWide or Op.MadWide:
@@ -248,8 +248,7 @@ internal static class OperandRules
 
         if (fromInteger)
         {
-            var isSmall = opcode.Source.Size() <= 4;
-            return opcode.Rounding == Rounding.Rn || (isSmall && opcode.Type == PtxType.F32 && opcode.Rounding is Rounding.Rz or Rounding.Rm or Rounding.Rp);
+            return opcode.Rounding == Rounding.Rn || (opcode.Type is PtxType.F32 or PtxType.F64 && opcode.Rounding is Rounding.Rz or Rounding.Rm or Rounding.Rp);
         }
 
         if (opcode.Type == opcode.Source)

@@ -12,7 +12,7 @@ internal sealed class InstructionTests
         0, 1, 2, 3, 5, 7, 31, 32, 33, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x10000, 0x12345678, 0x7FFFFFFE, 0x7FFFFFFF, 0x80000000, 0x80000001, 0xFFFFFFFE, 0xFFFFFFFF,
     ];
 
-    private static readonly ulong[] Edges64 = [.. Edges32, 0xFFFFFFFF80000000, 0x100000000, 0x7FFFFFFFFFFFFFFF, 0x8000000000000000, 0xFFFFFFFFFFFFFFFF, 0x123456789ABCDEF0, 0xFEDCBA9876543210];
+    private static readonly ulong[] Edges64 = [.. Edges32, 0xFFFFFFFF80000000, 0x100000000, 0x7FFFFFFFFFFFFFFF, 0x8000000000000000, 0xFFFFFFFFFFFFFFFF, 0x123456789ABCDEF0, 0xFEDCBA9876543210, 0x8000008000000001, 0x8000008000000000, 0x0100000080000001, 0x0020000000000001, 0xFFFFFF8000000000, 0x8000000000000401];
 
     private static readonly ulong[] EdgesF32 = [.. new[]
     {
@@ -138,6 +138,23 @@ internal sealed class InstructionTests
             yield return Case("fma.rn.f32 %d, %a, %b, %c;", "f32 f32 f32 f32", (a, b, c) => U(MathF.FusedMultiplyAdd(F(a), F(b), F(c))));
             yield return Case("fma.rm.f32 %d, %a, %b, %c;", "f32 f32 f32 f32", (a, b, c) => U(Directed(F(a), F(b), F(c), down: true)));
             yield return Case("fma.rp.f32 %d, %a, %b, %c;", "f32 f32 f32 f32", (a, b, c) => U(Directed(F(a), F(b), F(c), down: false)));
+            yield return Case("fma.rz.f32 %d, %a, %b, %c;", "f32 f32 f32 f32", (a, b, c) => U(TowardZero(F(a), F(b), F(c))));
+            yield return Case("mul.rz.f32 %d, %a, %b;", "f32 f32 f32", (a, b, _) => U(TowardZero(F(a), F(b), MathF.CopySign(0, MathF.CopySign(1, F(a)) * MathF.CopySign(1, F(b))))));
+            yield return Case("add.rz.f32 %d, %a, %b;", "f32 f32 f32", (a, b, _) => U(TowardZero(F(a), 1, F(b))));
+            yield return Case("fma.rm.f64 %d, %a, %b, %c;", "f64 f64 f64 f64", (a, b, c) => U(DirectedDouble(D(a), D(b), D(c), down: true)));
+            yield return Case("fma.rp.f64 %d, %a, %b, %c;", "f64 f64 f64 f64", (a, b, c) => U(DirectedDouble(D(a), D(b), D(c), down: false)));
+            yield return Case("fma.rz.f64 %d, %a, %b, %c;", "f64 f64 f64 f64", (a, b, c) => U(TowardZeroDouble(D(a), D(b), D(c))));
+            yield return Case("add.rp.f64 %d, %a, %b;", "f64 f64 f64", (a, b, _) => U(DirectedDouble(D(a), 1, D(b), down: false)));
+            yield return Case("sub.rm.f64 %d, %a, %b;", "f64 f64 f64", (a, b, _) => U(DirectedDouble(D(a), 1, -D(b), down: true)));
+            yield return Case("mul.rz.f64 %d, %a, %b;", "f64 f64 f64", (a, b, _) => U(TowardZeroDouble(D(a), D(b), Math.CopySign(0, Math.CopySign(1, D(a)) * Math.CopySign(1, D(b))))));
+            foreach (var (mode, direction) in new[] { ("rn", 'n'), ("rz", 'z'), ("rm", 'm'), ("rp", 'p') })
+            {
+                yield return Case($"cvt.{mode}.f32.u64 %d, %a;", "f32 u64", (a, _, _) => U((float)FromInteger(a, 24, direction)));
+                yield return Case($"cvt.{mode}.f32.s64 %d, %a;", "f32 u64", (a, _, _) => U((float)FromInteger(L(a), 24, direction)));
+                yield return Case($"cvt.{mode}.f64.u64 %d, %a;", "f64 u64", (a, _, _) => U(FromInteger(a, 53, direction)));
+                yield return Case($"cvt.{mode}.f64.s64 %d, %a;", "f64 u64", (a, _, _) => U(FromInteger(L(a), 53, direction)));
+            }
+
             yield return Case("div.rn.f32 %d, %a, %b;", "f32 f32 f32", (a, b, _) => U(F(a) / F(b)));
             yield return Case("sqrt.rn.f32 %d, %a;", "f32 f32", (a, _, _) => U(MathF.Sqrt(F(a))));
             yield return Case("rcp.rn.f32 %d, %a;", "f32 f32", (a, _, _) => U(1f / F(a)));
@@ -172,8 +189,6 @@ internal sealed class InstructionTests
             yield return Case("cvt.rn.f32.s32 %d, %a;", "f32 u32", (a, _, _) => U((float)I(a)));
             yield return Case("cvt.rn.f32.u32 %d, %a;", "f32 u32", (a, _, _) => U((float)(uint)a));
             yield return Case("cvt.rz.f32.u32 %d, %a;", "f32 u32", (a, _, _) => U((float)a is var f && f > (double)a ? MathF.BitDecrement(f) : f));
-            yield return Case("cvt.rn.f32.u64 %d, %a;", "f32 u64", (a, _, _) => U((float)a));
-            yield return Case("cvt.rn.f64.s64 %d, %a;", "f64 u64", (a, _, _) => U((double)L(a)));
             yield return Case("cvt.rn.f64.u32 %d, %a;", "f64 u32", (a, _, _) => U((double)(uint)a));
             yield return Case("cvt.f64.f32 %d, %a;", "f64 f32", (a, _, _) => U((double)F(a)));
             yield return Case("cvt.rn.f32.f64 %d, %a;", "f32 f64", (a, _, _) => U((float)D(a)));
@@ -244,6 +259,65 @@ internal sealed class InstructionTests
         }
 
         return down ? difference > 0 ? MathF.BitDecrement(candidate) : candidate : difference < 0 ? MathF.BitIncrement(candidate) : candidate;
+    }
+
+    // The two directed roundings differ in sign only where the exact value is zero.
+    private static float TowardZero(float a, float b, float c)
+        => Directed(a, b, c, down: true) is var floor && floor > 0 ? floor : Directed(a, b, c, down: false) is var ceiling && floor == 0 && ceiling > 0 ? floor : ceiling;
+
+    private static double TowardZeroDouble(double a, double b, double c)
+        => DirectedDouble(a, b, c, down: true) is var floor && floor > 0 ? floor : DirectedDouble(a, b, c, down: false) is var ceiling && floor == 0 && ceiling > 0 ? floor : ceiling;
+
+    // The largest double not above a b + c, or the smallest not below, found by stepping from the nearest one.
+    private static double DirectedDouble(double a, double b, double c, bool down)
+    {
+        var nearest = Math.FusedMultiplyAdd(a, b, c);
+        if (!double.IsFinite(a) || !double.IsFinite(b) || !double.IsFinite(c))
+        {
+            return nearest;
+        }
+
+        // In units of 2^-1074.
+        static BigInteger Whole(double x)
+        {
+            var magnitude = BitConverter.DoubleToUInt64Bits(Math.Abs(x));
+            var (exponent, mantissa) = ((int)(magnitude >> 52), magnitude & ((1UL << 52) - 1));
+            var value = exponent == 0 ? mantissa : new BigInteger(mantissa + (1UL << 52)) << (exponent - 1);
+            return double.IsNegative(x) ? -value : value;
+        }
+
+        var exact = (Whole(a) * Whole(b)) + (Whole(c) << 1074);
+        if (exact.IsZero)
+        {
+            var isNegative = double.IsNegative(a) ^ double.IsNegative(b);
+            var keeps = (a == 0 || b == 0) && isNegative == double.IsNegative(c);
+            return keeps ? c : down ? -0.0 : 0.0;
+        }
+
+        if (double.IsInfinity(nearest))
+        {
+            return nearest > 0 == down ? Math.CopySign(double.MaxValue, nearest) : nearest;
+        }
+
+        var difference = (Whole(nearest) << 1074).CompareTo(exact);
+        return down && difference > 0 ? Math.BitDecrement(nearest) : !down && difference < 0 ? Math.BitIncrement(nearest) : nearest;
+    }
+
+    // An integer to so many binary digits; the result is exact in double.
+    private static double FromInteger(BigInteger value, int digits, char direction)
+    {
+        var magnitude = BigInteger.Abs(value);
+        var shift = Math.Max(0, (int)magnitude.GetBitLength() - digits);
+        var (quotient, rest) = BigInteger.DivRem(magnitude, BigInteger.One << shift);
+        var away = direction switch
+        {
+            'z' => false,
+            'm' => value.Sign < 0,
+            'p' => value.Sign > 0,
+            _ => (2 * rest).CompareTo(BigInteger.One << shift) is var order && (order > 0 || (order == 0 && !quotient.IsEven)),
+        };
+        var rounded = (rest.IsZero || !away ? quotient : quotient + 1) << shift;
+        return (double)(value.Sign < 0 ? -rounded : rounded);
     }
 
     private static ulong[] Edges(string type) => type switch { "u32" => Edges32, "u64" => Edges64, "f32" => EdgesF32, _ => EdgesF64 };

@@ -81,6 +81,20 @@ internal sealed class LaneMathTests
     }
 
     [Test]
+    public void DirectedDoubleRoundingIsTheSameOnAnyHost()
+    {
+        for (var i = 0UL; i < 5_000; i++)
+        {
+            var a = Vector256.Create(Inputs.Bits(3 * i)).AsDouble();
+            var b = Vector256.Create(Inputs.Bits((3 * i) + 1)).AsDouble();
+            var c = i % 3 == 0 ? -(a * b) : Vector256.Create(Inputs.Bits((3 * i) + 2)).AsDouble();
+            var (own, portable) = (LaneMath.FmaRm(a, b, c).ToScalar(), LaneMath.FmaRmPortable(a, b, c).ToScalar());
+            Assert.That(BitConverter.DoubleToInt64Bits(portable) == BitConverter.DoubleToInt64Bits(own) || (double.IsNaN(own) && double.IsNaN(portable)), Is.True,
+                () => $"{a.ToScalar():R} * {b.ToScalar():R} + {c.ToScalar():R}: {portable:R}, not {own:R}");
+        }
+    }
+
+    [Test]
     public void HalvesThereAndBack()
     {
         for (var bits = 0; bits < 65536; bits++)

@@ -48,7 +48,7 @@ internal sealed class PtxParserTests
     }
 
     [TestCase("ld.global.f32 %f1, [%rd1, 4];")]
-    [TestCase("add.rm.f64 %d1, %d1, %d1;")]
+    [TestCase("div.rm.f64 %d1, %d1, %d1;")]
     [TestCase("tex.2d.v4.f32.f32 {%f1, %f1, %f1, %f1}, [t, {%f1, %f1}];")]
     [TestCase("mov.u32 %r1, %pm0;")]
     [TestCase("add.s32 %r1, %r1, %rd1;")]

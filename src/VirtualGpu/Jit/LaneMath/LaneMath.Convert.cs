@@ -1,4 +1,5 @@
 // Conversions between types (PTX ISA, "cvt"): rounding, clamping, and what NaN becomes.
+using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 
@@ -119,19 +120,111 @@ internal static partial class LaneMath
         return (a + magic.AsInt64()).AsDouble() - magic;
     }
 
-    [MethodImpl(Call)]
-    public static Vector256<double> ToDouble(Vector256<long> a) => Vector256.Create((double)a[0], a[1], a[2], a[3]);
+    // 64-bit integers, by their own bits: the host's conversion of an unsigned one may round twice. Direction: 0 to nearest even,
+    // -1 toward zero, 1 away from it.
+    private static ulong Rounded(ulong a, int digits, int direction, out int shift)
+    {
+        shift = Math.Max(0, 64 - BitOperations.LeadingZeroCount(a) - digits);
+        var quotient = a >> shift;
+        var rest = a - (quotient << shift);
+        var half = shift == 0 ? 1UL : 1UL << (shift - 1);
+        var isUp = direction > 0 ? rest != 0 : direction == 0 && (rest > half || (rest == half && (quotient & 1) != 0));
+        return isUp ? quotient + 1 : quotient;
+    }
+
+    private static float Single(ulong a, int direction)
+    {
+        var digits = Rounded(a, 24, direction, out var shift);
+        return (float)(long)digits * (float)(1UL << shift);
+    }
+
+    private static double Double(ulong a, int direction)
+    {
+        var digits = Rounded(a, 53, direction, out var shift);
+        return (double)(long)digits * (1L << shift);
+    }
+
+    private static float Single(long a, int positive, int negative) => a < 0 ? -Single(unchecked(0UL - (ulong)a), negative) : Single((ulong)a, positive);
+
+    private static double Double(long a, int positive, int negative) => a < 0 ? -Double(unchecked(0UL - (ulong)a), negative) : Double((ulong)a, positive);
 
     [MethodImpl(Call)]
-    public static Vector256<double> ToDouble(Vector256<ulong> a) => Vector256.Create((double)a[0], a[1], a[2], a[3]);
+    public static Vector256<double> ToDouble(Vector256<long> a)
+        => Vector256.Create((double)a[0], a[1], a[2], a[3]);
 
     [MethodImpl(Call)]
     public static Vector256<float> ToSingle(Vector256<long> low, Vector256<long> high)
         => Vector256.Create((float)low[0], low[1], low[2], low[3], high[0], high[1], high[2], high[3]);
 
     [MethodImpl(Call)]
+    public static Vector256<double> ToDouble(Vector256<ulong> a)
+        => Vector256.Create(Double(a[0], 0), Double(a[1], 0), Double(a[2], 0), Double(a[3], 0));
+
+    [MethodImpl(Call)]
     public static Vector256<float> ToSingle(Vector256<ulong> low, Vector256<ulong> high)
-        => Vector256.Create((float)low[0], low[1], low[2], low[3], high[0], high[1], high[2], high[3]);
+        => Vector256.Create(
+            Single(low[0], 0), Single(low[1], 0), Single(low[2], 0), Single(low[3], 0),
+            Single(high[0], 0), Single(high[1], 0), Single(high[2], 0), Single(high[3], 0));
+
+    [MethodImpl(Call)]
+    public static Vector256<double> ToDoubleRz(Vector256<long> a)
+        => Vector256.Create(Double(a[0], -1, -1), Double(a[1], -1, -1), Double(a[2], -1, -1), Double(a[3], -1, -1));
+
+    [MethodImpl(Call)]
+    public static Vector256<float> ToSingleRz(Vector256<long> low, Vector256<long> high)
+        => Vector256.Create(
+            Single(low[0], -1, -1), Single(low[1], -1, -1), Single(low[2], -1, -1), Single(low[3], -1, -1),
+            Single(high[0], -1, -1), Single(high[1], -1, -1), Single(high[2], -1, -1), Single(high[3], -1, -1));
+
+    [MethodImpl(Call)]
+    public static Vector256<double> ToDoubleRz(Vector256<ulong> a)
+        => Vector256.Create(Double(a[0], -1), Double(a[1], -1), Double(a[2], -1), Double(a[3], -1));
+
+    [MethodImpl(Call)]
+    public static Vector256<float> ToSingleRz(Vector256<ulong> low, Vector256<ulong> high)
+        => Vector256.Create(
+            Single(low[0], -1), Single(low[1], -1), Single(low[2], -1), Single(low[3], -1),
+            Single(high[0], -1), Single(high[1], -1), Single(high[2], -1), Single(high[3], -1));
+
+    [MethodImpl(Call)]
+    public static Vector256<double> ToDoubleRm(Vector256<long> a)
+        => Vector256.Create(Double(a[0], -1, 1), Double(a[1], -1, 1), Double(a[2], -1, 1), Double(a[3], -1, 1));
+
+    [MethodImpl(Call)]
+    public static Vector256<float> ToSingleRm(Vector256<long> low, Vector256<long> high)
+        => Vector256.Create(
+            Single(low[0], -1, 1), Single(low[1], -1, 1), Single(low[2], -1, 1), Single(low[3], -1, 1),
+            Single(high[0], -1, 1), Single(high[1], -1, 1), Single(high[2], -1, 1), Single(high[3], -1, 1));
+
+    [MethodImpl(Call)]
+    public static Vector256<double> ToDoubleRm(Vector256<ulong> a)
+        => Vector256.Create(Double(a[0], -1), Double(a[1], -1), Double(a[2], -1), Double(a[3], -1));
+
+    [MethodImpl(Call)]
+    public static Vector256<float> ToSingleRm(Vector256<ulong> low, Vector256<ulong> high)
+        => Vector256.Create(
+            Single(low[0], -1), Single(low[1], -1), Single(low[2], -1), Single(low[3], -1),
+            Single(high[0], -1), Single(high[1], -1), Single(high[2], -1), Single(high[3], -1));
+
+    [MethodImpl(Call)]
+    public static Vector256<double> ToDoubleRp(Vector256<long> a)
+        => Vector256.Create(Double(a[0], 1, -1), Double(a[1], 1, -1), Double(a[2], 1, -1), Double(a[3], 1, -1));
+
+    [MethodImpl(Call)]
+    public static Vector256<float> ToSingleRp(Vector256<long> low, Vector256<long> high)
+        => Vector256.Create(
+            Single(low[0], 1, -1), Single(low[1], 1, -1), Single(low[2], 1, -1), Single(low[3], 1, -1),
+            Single(high[0], 1, -1), Single(high[1], 1, -1), Single(high[2], 1, -1), Single(high[3], 1, -1));
+
+    [MethodImpl(Call)]
+    public static Vector256<double> ToDoubleRp(Vector256<ulong> a)
+        => Vector256.Create(Double(a[0], 1), Double(a[1], 1), Double(a[2], 1), Double(a[3], 1));
+
+    [MethodImpl(Call)]
+    public static Vector256<float> ToSingleRp(Vector256<ulong> low, Vector256<ulong> high)
+        => Vector256.Create(
+            Single(low[0], 1), Single(low[1], 1), Single(low[2], 1), Single(low[3], 1),
+            Single(high[0], 1), Single(high[1], 1), Single(high[2], 1), Single(high[3], 1));
 
     // ---- double to float
 

@@ -1,6 +1,7 @@
 // Floating-point instructions on eight float or four double lanes that are no single intrinsic, and the approximate functions.
 // The approximations are ours: fixed sequences of correctly rounded operations, the same bits on any host, and within the
 // bounds that the PTX ISA gives for the hardware's.
+using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
@@ -155,7 +156,7 @@ internal static partial class LaneMath
             ? Avx512F.FusedMultiplyAdd(a.ToVector512Unsafe(), b.ToVector512Unsafe(), c.ToVector512Unsafe(), FloatRoundingMode.ToNegativeInfinity).GetLower()
             : FmaRmPortable(a, b, c);
 
-    /// <summary>What <see cref="FmaRm"/> does on a host without embedded rounding.</summary>
+    /// <summary>What <see cref="FmaRm(Vector256{float}, Vector256{float}, Vector256{float})"/> does on a host without embedded rounding.</summary>
     [MethodImpl(Call)]
     public static Vector256<float> FmaRmPortable(Vector256<float> a, Vector256<float> b, Vector256<float> c)
     {
@@ -173,8 +174,10 @@ internal static partial class LaneMath
     {
         var floor = FmaRm(a, b, c);
         var ceiling = FmaRp(a, b, c);
-        return Vector256.ConditionalSelect(Vector256.LessThan(floor, Vector256<float>.Zero), ceiling, Vector256.ConditionalSelect(
-            Vector256.Equals(floor, Vector256<float>.Zero), ceiling, floor));
+
+        // A floor of zero belongs to a small positive value, unless the ceiling is zero too: then the ceiling has its sign.
+        var isZero = Vector256.Equals(floor, Vector256<float>.Zero) & Vector256.Equals(ceiling, Vector256<float>.Zero);
+        return Vector256.ConditionalSelect(Vector256.LessThan(floor, Vector256<float>.Zero) | isZero, ceiling, floor);
     }
 
     [MethodImpl(Call)]
@@ -208,6 +211,90 @@ internal static partial class LaneMath
 
     [MethodImpl(Call)]
     public static Vector256<float> MulRz(Vector256<float> a, Vector256<float> b) => FmaRz(a, b, ZeroLike(a, b));
+
+    // The same in double precision. Without embedded rounding the exact value is compared in integers: rare, so that slow is fine.
+    [MethodImpl(Call)]
+    public static Vector256<double> FmaRm(Vector256<double> a, Vector256<double> b, Vector256<double> c)
+        => Avx512F.IsSupported
+            ? Avx512F.FusedMultiplyAdd(a.ToVector512Unsafe(), b.ToVector512Unsafe(), c.ToVector512Unsafe(), FloatRoundingMode.ToNegativeInfinity).GetLower()
+            : FmaRmPortable(a, b, c);
+
+    /// <summary>What <see cref="FmaRm(Vector256{double}, Vector256{double}, Vector256{double})"/> does on a host without embedded rounding.</summary>
+    [MethodImpl(Call)]
+    public static Vector256<double> FmaRmPortable(Vector256<double> a, Vector256<double> b, Vector256<double> c)
+        => Vector256.Create(FloorOf(a[0], b[0], c[0]), FloorOf(a[1], b[1], c[1]), FloorOf(a[2], b[2], c[2]), FloorOf(a[3], b[3], c[3]));
+
+    private static double FloorOf(double a, double b, double c)
+    {
+        var nearest = Math.FusedMultiplyAdd(a, b, c);
+        if (!double.IsFinite(a) || !double.IsFinite(b) || !double.IsFinite(c) || double.IsNegativeInfinity(nearest))
+        {
+            return nearest;
+        }
+
+        var candidate = Math.Min(nearest, double.MaxValue);
+        var exact = (Scaled(a) * Scaled(b)) + (Scaled(c) << 1074);
+        if (exact.IsZero)
+        {
+            // Zeros of one sign keep it; others meet in -0.
+            var isNegativeProduct = double.IsNegative(a) != double.IsNegative(b);
+            return c == 0 && (a == 0 || b == 0) && !isNegativeProduct && !double.IsNegative(c) ? 0.0 : -0.0;
+        }
+
+        return (Scaled(candidate) << 1074) > exact ? Math.BitDecrement(candidate) : candidate;
+    }
+
+    // In units of the smallest double.
+    private static BigInteger Scaled(double x)
+    {
+        var bits = BitConverter.DoubleToInt64Bits(x);
+        var exponent = (int)(bits >> 52) & 0x7FF;
+        var value = new BigInteger((bits & 0xFFFFFFFFFFFFF) | (exponent == 0 ? 0 : 1L << 52)) << (Math.Max(exponent, 1) - 1);
+        return bits < 0 ? -value : value;
+    }
+
+    [MethodImpl(Call)]
+    public static Vector256<double> FmaRp(Vector256<double> a, Vector256<double> b, Vector256<double> c) => Neg(FmaRm(Neg(a), b, Neg(c)));
+
+    [MethodImpl(Call)]
+    public static Vector256<double> FmaRz(Vector256<double> a, Vector256<double> b, Vector256<double> c)
+    {
+        var floor = FmaRm(a, b, c);
+        var ceiling = FmaRp(a, b, c);
+        var isZero = Vector256.Equals(floor, Vector256<double>.Zero) & Vector256.Equals(ceiling, Vector256<double>.Zero);
+        return Vector256.ConditionalSelect(Vector256.LessThan(floor, Vector256<double>.Zero) | isZero, ceiling, floor);
+    }
+
+    [MethodImpl(Inline)]
+    private static Vector256<double> ZeroLike(Vector256<double> a, Vector256<double> b)
+        => ((a.AsInt64() ^ b.AsInt64()) & Vector256.Create(long.MinValue)).AsDouble();
+
+    [MethodImpl(Call)]
+    public static Vector256<double> AddRm(Vector256<double> a, Vector256<double> b) => FmaRm(a, Vector256<double>.One, b);
+
+    [MethodImpl(Call)]
+    public static Vector256<double> SubRm(Vector256<double> a, Vector256<double> b) => FmaRm(a, Vector256<double>.One, Neg(b));
+
+    [MethodImpl(Call)]
+    public static Vector256<double> MulRm(Vector256<double> a, Vector256<double> b) => FmaRm(a, b, ZeroLike(a, b));
+
+    [MethodImpl(Call)]
+    public static Vector256<double> AddRp(Vector256<double> a, Vector256<double> b) => FmaRp(a, Vector256<double>.One, b);
+
+    [MethodImpl(Call)]
+    public static Vector256<double> SubRp(Vector256<double> a, Vector256<double> b) => FmaRp(a, Vector256<double>.One, Neg(b));
+
+    [MethodImpl(Call)]
+    public static Vector256<double> MulRp(Vector256<double> a, Vector256<double> b) => FmaRp(a, b, ZeroLike(a, b));
+
+    [MethodImpl(Call)]
+    public static Vector256<double> AddRz(Vector256<double> a, Vector256<double> b) => FmaRz(a, Vector256<double>.One, b);
+
+    [MethodImpl(Call)]
+    public static Vector256<double> SubRz(Vector256<double> a, Vector256<double> b) => FmaRz(a, Vector256<double>.One, Neg(b));
+
+    [MethodImpl(Call)]
+    public static Vector256<double> MulRz(Vector256<double> a, Vector256<double> b) => FmaRz(a, b, ZeroLike(a, b));
 
     // ---- reciprocals and roots
 
