@@ -15,6 +15,11 @@ public class OperatorTests
         from device in TestDevice.AtHand
         select new TestCaseData(@case, type, device).SetArgDisplayNames(@case.Name, $"{type}", $"{device}");
 
+    private static IEnumerable<TestCaseData> LongTable =>
+        from @case in OperatorTable.Cases
+        from type in @case.Types
+        select new TestCaseData(@case, type).SetArgDisplayNames(@case.Name, $"{type}");
+
     [TestCaseSource(nameof(Table))]
     public void Operator_holds_to_its_oracle_and_gives_the_same_bits_however_it_is_run(OperatorCase @case, DType type, TestDevice device)
     {
@@ -29,6 +34,32 @@ public class OperatorTests
             {
                 AssertSameBits(reference, RunOn(device with { Method = ExecutionMethod.General }, @case, inputs, type), "by the general method");
                 AssertSameBits(reference, RunOn(device with { OrderSeed = 1 }, @case, inputs, type), "with blocks and warps in another order");
+            }
+        }
+    }
+
+    // The rest of what ./test samples: every other capability that the virtual device knows, and more orders of blocks and warps.
+    [Category("Long")]
+    [TestCaseSource(nameof(LongTable))]
+    public void Operator_gives_the_same_bits_on_every_capability_and_in_many_orders(OperatorCase @case, DType type)
+    {
+        var (inputs, _) = OracleOf(@case);
+        var device = new TestDevice(80);
+        var reference = RunOn(device, @case, inputs, type);
+        using (Assert.EnterMultipleScope())
+        {
+            foreach (var capability in new[] { 75, 86, 89, 90 })
+            {
+                AssertSameBits(reference, RunOn(new TestDevice(capability), @case, inputs, type), $"as sm_{capability}");
+            }
+
+            for (ulong seed = 2; seed < 10; seed++)
+            {
+                AssertSameBits(reference, RunOn(device with { OrderSeed = seed }, @case, inputs, type), $"in the order of seed {seed}");
+                AssertSameBits(
+                    reference,
+                    RunOn(device with { OrderSeed = seed, Method = ExecutionMethod.General }, @case, inputs, type),
+                    $"by the general method in the order of seed {seed}");
             }
         }
     }
