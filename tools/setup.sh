@@ -1,4 +1,6 @@
 # What ./fashionflow and ./test share: the .NET SDK, and packages that apt can install. Sourced, never run.
+# A reader that stops early (grep -q, head) ends its writer with SIGPIPE, which pipefail takes for a failure: what a program
+# prints is read whole before it is searched, wherever the status counts.
 
 say() { printf '%s\n' "$*" >&2; }
 
@@ -19,8 +21,10 @@ require_dotnet() {
 
 require_sdk() {
     require_dotnet
-    if ! dotnet --list-sdks | grep -q '^10\.'; then
-        say "fashionflow: the .NET 10 SDK is needed to build; found: $(dotnet --list-sdks | tr '\n' ' '). Install it: https://dot.net/download, or: sudo apt-get install -y dotnet-sdk-10.0"
+    local sdks
+    sdks=$(dotnet --list-sdks)
+    if ! grep -q '^10\.' <<<"$sdks"; then
+        say "fashionflow: the .NET 10 SDK is needed to build; found: $(tr '\n' ' ' <<<"$sdks"). Install it: https://dot.net/download, or: sudo apt-get install -y dotnet-sdk-10.0"
         exit 1
     fi
 }
@@ -51,7 +55,7 @@ apt_get() {
     return 1
 }
 
-has_candidate() { LC_ALL=C apt-cache policy "$1" 2>/dev/null | grep -q 'Candidate: [^(]'; }
+has_candidate() { grep -q 'Candidate: [^(]' <<<"$(LC_ALL=C apt-cache policy "$1" 2>/dev/null)"; }
 
 apt_updated=
 update_lists() {
@@ -98,7 +102,7 @@ install_first() {
     return 1
 }
 
-has_library() { PATH=$PATH:/sbin:/usr/sbin ldconfig -p | grep -q "$1"; }
+has_library() { grep -q "$1" <<<"$(PATH=$PATH:/sbin:/usr/sbin ldconfig -p)"; }
 
 ensure_ffmpeg() {
     command -v ffmpeg >/dev/null && return 0

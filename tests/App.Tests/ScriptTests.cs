@@ -157,7 +157,8 @@ public sealed class ScriptTests
     {
         File.Delete(Path.Combine(_root, "bin", "ffmpeg"));
         Executable("id", "#!/usr/bin/env bash\necho 0\n");
-        Executable("apt-cache", "#!/usr/bin/env bash\necho '  Candidate: 7.1'\n");
+        // More than a pipe holds: who reads the first line alone must not take the writer's end by SIGPIPE for a failure.
+        Executable("apt-cache", "#!/usr/bin/env bash\necho '  Candidate: 7.1'\nfor i in {1..20000}; do echo '  7.1 500'; done\n");
         Executable("apt-get", $"#!/usr/bin/env bash\necho \"$DEBIAN_FRONTEND $*\" >> '{_root}/apt'\n");
         var run = await RunAsync("fashionflow", ["demo"]);
         Assert.That((run.Output, run.Code), Is.EqualTo(("<demo>", 0)), run.Errors);
