@@ -45,6 +45,9 @@ internal static class CommonOptions
         },
     };
 
+    /// <summary><c>--json</c>: results for programs on standard output, all else on standard error.</summary>
+    public static Option<bool> Json() => new("--json") { Description = "Print one line of JSON a result on standard output; everything else goes to standard error." };
+
     /// <summary>A whole number within bounds; null when not given.</summary>
     public static Option<int?> Count(string name, string helpName, string description, int least, int most) => new(name)
     {

@@ -1,4 +1,7 @@
 // Where the program speaks: results on standard output, everything else on standard error.
+using System.Text;
+using System.Text.Encodings.Web;
+using System.Text.Json;
 using Spectre.Console;
 
 namespace FashionFlow.App.Terminal;
@@ -8,6 +11,9 @@ internal sealed class Screen
 {
     // Tables in a pipe are for grep: no line of theirs is folded.
     private const int PipeWidth = 1024;
+
+    // File names of any script stay readable; the output goes into no web page.
+    private static readonly JsonWriterOptions JsonStyle = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     /// <summary>Opens the process's streams.</summary>
     public Screen()
@@ -62,7 +68,34 @@ internal sealed class Screen
     }
 
     /// <summary>A line of result. The text is taken as it is, without markup.</summary>
-    public void WriteLine(string text) => System.Console.Out.WriteLine(text);
+    /// <exception cref="UserError">Standard output cannot be written. A reader that has gone away is no error.</exception>
+    public void WriteLine(string text)
+    {
+        try
+        {
+            System.Console.Out.WriteLine(text);
+        }
+        catch (IOException e)
+        {
+            throw new UserError(ExitCode.Output, $"standard output cannot be written: {e.Message}", cause: e);
+        }
+    }
+
+    /// <summary>A result for programs: one JSON object on a line of its own.</summary>
+    /// <param name="members">Writes the object's members.</param>
+    /// <exception cref="UserError">Standard output cannot be written.</exception>
+    public void WriteJson(Action<Utf8JsonWriter> members)
+    {
+        using var buffer = new MemoryStream();
+        using (var json = new Utf8JsonWriter(buffer, JsonStyle))
+        {
+            json.WriteStartObject();
+            members(json);
+            json.WriteEndObject();
+        }
+
+        WriteLine(Encoding.UTF8.GetString(buffer.GetBuffer(), 0, (int)buffer.Length));
+    }
 
     /// <summary>A line of explanation on standard error.</summary>
     public void Note(string text) => System.Console.Error.WriteLine(text);
