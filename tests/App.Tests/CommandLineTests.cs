@@ -11,6 +11,7 @@ public sealed class CommandLineTests
     [TestCase("version")]
     [TestCase("kernels")]
     [TestCase("kernels build")]
+    [TestCase("kernels first")]
     public void Every_command_has_help(string command)
     {
         var result = BuiltProgram.Run([.. command.Split(' '), "--help"]);
@@ -41,6 +42,17 @@ public sealed class CommandLineTests
         {
             Assert.That(result.ExitCode, Is.EqualTo(2));
             Assert.That(result.Output, Does.Contain("Commands:"));
+        }
+    }
+
+    [Test]
+    public void The_first_launch_is_told_by_the_clock()
+    {
+        var result = BuiltProgram.Run("kernels", "first", "--device", "virtual:sm_70");
+        using (Assert.EnterMultipleScope())
+        {
+            Assert.That(result.ExitCode, Is.Zero, result.Error);
+            Assert.That(result.Output, Does.Match(@"^( *\d+ ms  [^\n]+ \(\+\d+\.\d ms\)\n){4}$").And.Match("sm_70.*\n.*first launch.*\n.*second launch"));
         }
     }
 

@@ -1,7 +1,11 @@
-// kernels build: compiles the CUDA sources into the PTX that the program carries. For people who change kernels.
+// kernels build: compiles the CUDA sources into the PTX that the program carries. For people who change kernels, as are its
+// sisters: which PTX is stale, and how long a kernel's first launch takes.
 using System.CommandLine;
+using System.Diagnostics;
+using System.Globalization;
 using FashionFlow.App.Terminal;
 using FashionFlow.Gpu;
+using FashionFlow.Tensors;
 
 namespace FashionFlow.App.Commands;
 
@@ -18,7 +22,43 @@ internal static class KernelsCommand
         var check = new Command("check", "Name the kernels that differ from the shipped PTX, and so must be compiled where they run.");
         check.SetAction(_ => Check(screen));
         command.Subcommands.Add(check);
+        var device = CommonOptions.Device();
+        var first = new Command("first", "Launch a kernel twice, and say how long after the process's start each launch was done.") { device };
+        first.SetAction(parsed => First(screen, parsed.GetRequiredValue(device)));
+        command.Subcommands.Add(first);
         return command;
+    }
+
+    private static int First(Screen screen, string specification)
+    {
+        var entered = DateTime.Now;
+        using var context = DeviceContext.Open(specification);
+        var opened = DateTime.Now;
+        var launched = new DateTime[2];
+        for (var i = 0; i < launched.Length; i++)
+        {
+            using (TensorScope.Begin())
+            {
+                _ = Ops.Randn(context, [1024], seed: 1, "kernels first").ToArray<float>();
+                launched[i] = DateTime.Now;
+            }
+        }
+
+        // Asked for last, since asking takes time of its own. Linux counts it in hundredths of a second.
+        var started = Process.GetCurrentProcess().StartTime;
+        var points = new (string What, DateTime At)[]
+        {
+            ("command entered", entered), ($"{VideoJob.DeviceName(context.Device.Properties)} opened", opened), ("first launch done", launched[0]), ("second launch done", launched[1]),
+        };
+        var before = started;
+        foreach (var (what, at) in points)
+        {
+            screen.WriteLine(string.Create(
+                CultureInfo.InvariantCulture, $"{(at - started).TotalMilliseconds,7:0} ms  {what} (+{(at - before).TotalMilliseconds:0.0} ms)"));
+            before = at;
+        }
+
+        return ExitCode.Success;
     }
 
     private static int Check(Screen screen)
