@@ -1,5 +1,5 @@
 // The two scripts at the root, in a tree of their own with a dotnet that only pretends: when they build, what they pass on,
-// what they say where something is missing.
+// what they say where something is missing, and what publish leaves where it succeeds, fails or is stopped.
 using System.Diagnostics;
 
 namespace FashionFlow.App.Tests;
@@ -9,7 +9,7 @@ public sealed class ScriptTests
 {
     // What the scripts may call. A machine without ffmpeg or dotnet is one that does not have them here.
     private static readonly string[] Tools =
-        ["awk", "basename", "bash", "cat", "cksum", "dirname", "env", "find", "flock", "grep", "head", "mkdir", "mktemp", "mv", "readlink", "rm", "sed", "sort", "tail", "tee", "touch", "tr"];
+        ["awk", "basename", "bash", "cat", "cksum", "cut", "dirname", "du", "env", "find", "flock", "grep", "head", "mkdir", "mktemp", "mv", "readlink", "rm", "sed", "sleep", "sort", "tail", "tee", "touch", "tr"];
 
     private const string Dotnet = """
         #!/usr/bin/env bash
@@ -22,6 +22,16 @@ public sealed class ScriptTests
                 mkdir -p "$root/src/App/bin/Release/net10.0"
                 printf '#!/usr/bin/env bash\n[ "$1" = kernels ] && exit 0\nprintf "<%%s>" "$@"\nexit "${FAKE_EXIT:-0}"\n' > "$root/src/App/bin/Release/net10.0/FashionFlow.App"
                 chmod +x "$root/src/App/bin/Release/net10.0/FashionFlow.App" ;;
+            publish)
+                printf '%s\n' "$@" > "$root/publish"
+                while [ "$1" != -o ]; do shift; done
+                mkdir -p "$2/licences"
+                touch "$2/licences/a.txt"
+                cp "$root/src/App/README.txt" "$2"
+                [ -e "$root/broken" ] && { echo "x.csproj(1,1): error NETSDK1: broken"; exit 1; }
+                [ -e "$root/slow" ] && { touch "$root/begun"; sleep 60; }
+                printf '#!/usr/bin/env bash\n[ "$1" = kernels ] && exit "${FAKE_STALE:-0}"\n' > "$2/FashionFlow.App"
+                chmod +x "$2/FashionFlow.App" ;;
             vstest) printf '%s\n' "$@" > "$root/vstest"; cat "$root/results"; exit "$(cat "$root/status")" ;;
         esac
         """;
@@ -43,6 +53,7 @@ public sealed class ScriptTests
             File.Copy(Path.Combine(tree, file), Path.Combine(_root, file));
         }
 
+        File.WriteAllText(Path.Combine(_root, "src/App/README.txt"), "A published folder.\nIts text.\n");
         foreach (var file in new[] { "src/App/Program.cs", "kernels/a.cu", "Directory.Build.props", "global.json", "tests/A.Tests/A.Tests.csproj" })
         {
             File.WriteAllText(Path.Combine(_root, file), "");
@@ -55,6 +66,7 @@ public sealed class ScriptTests
         }
 
         Executable("dotnet", Dotnet.Replace("$FAKE_ROOT", $"'{_root}'"));
+        Executable("cp", "#!/usr/bin/env bash\nexec /bin/cp \"$@\"\n");
         Executable("chmod", "#!/usr/bin/env bash\nexec /bin/chmod \"$@\"\n");
         Executable("ffmpeg", "#!/usr/bin/env bash\n");
         Executable("id", "#!/usr/bin/env bash\necho 1000\n");
@@ -167,6 +179,93 @@ public sealed class ScriptTests
             Is.EqualTo("noninteractive -qq -o DPkg::Lock::Timeout=300 install -y --no-install-recommends ffmpeg\n"));
     }
 
+    [Test]
+    public async Task Publish_makes_a_folder_with_the_program_under_its_own_name()
+    {
+        var run = await RunAsync("fashionflow", ["publish", "-o", "new/a b"]);
+        Assert.That(run.Code, Is.Zero, run.Errors);
+        Assert.That(run.Output, Does.Match("^published  .*/new/a b, [0-9]+ MB, for linux-x64 without .NET\nto run it  .*/new/a b/fashionflow demo\n$"));
+        Assert.That(Names("new/a b"), Is.EqualTo(["README.txt", "fashionflow", "licences"]));
+        Assert.That(Names("new"), Is.EqualTo(["a b"]), "nothing else is left beside it");
+        // The program that ./fashionflow runs, and tests that are running, use the ordinary outputs.
+        Assert.That(File.ReadAllLines(Path.Combine(_root, "publish")), Does.Contain("--artifacts-path").And.Contain(Path.Combine(_root, "artifacts/publish")));
+        Assert.That(File.Exists(Path.Combine(_root, "builds")), Is.False);
+    }
+
+    [TestCase("", 2, "error: -o DIR is missing; see: fashionflow publish --help")]
+    [TestCase("-o", 2, "error: -o needs a folder; see: fashionflow publish --help")]
+    [TestCase("-o x --trim", 2, "error: '--trim' is not an option of fashionflow publish; see: fashionflow publish --help")]
+    [TestCase("x", 2, "error: 'x' is not an argument of fashionflow publish; a folder is named by -o DIR")]
+    [TestCase("-o kernels", 5, "error: ROOT/kernels exists; name another folder, or replace an earlier publication with --overwrite")]
+    [TestCase("-o kernels --overwrite", 5, "error: ROOT/kernels was not made by fashionflow publish, and is left as it is")]
+    [TestCase("--output=global.json --overwrite", 5, "error: ROOT/global.json was not made by fashionflow publish, and is left as it is")]
+    [TestCase("-o global.json/x", 5, "error: ROOT/global.json/x cannot be made: ")]
+    public async Task Publish_refuses_with_one_line_before_any_work(string arguments, int code, string message)
+    {
+        var run = await RunAsync("fashionflow", ["publish", .. arguments.Split(' ', StringSplitOptions.RemoveEmptyEntries)]);
+        Assert.That((run.Output, run.Code), Is.EqualTo(("", code)), run.Errors);
+        Assert.That(run.Errors.TrimEnd('\n').Split('\n'), Has.Length.EqualTo(1));
+        Assert.That(run.Errors, Does.StartWith(message.Replace("ROOT", _root)));
+        Assert.That(File.Exists(Path.Combine(_root, "publish")), Is.False);
+        Assert.That(File.Exists(Path.Combine(_root, "kernels", "a.cu")));
+    }
+
+    [Test]
+    public async Task Publish_replaces_an_earlier_folder_when_asked_to()
+    {
+        await RunAsync("fashionflow", ["publish", "-o", "out/p"]);
+        File.WriteAllText(Path.Combine(_root, "out/p/old"), "");
+        var refused = await RunAsync("fashionflow", ["publish", "-o", "out/p"]);
+        Assert.That(refused.Code, Is.EqualTo(5), refused.Errors);
+        Assert.That(Names("out/p"), Does.Contain("old"));
+        var replaced = await RunAsync("fashionflow", ["publish", "--overwrite", "-o", "out/p"]);
+        Assert.That(replaced.Code, Is.Zero, replaced.Errors);
+        Assert.That(Names("out/p"), Is.EqualTo(["README.txt", "fashionflow", "licences"]));
+        Assert.That(Names("out"), Is.EqualTo(["p"]));
+    }
+
+    [Test]
+    public async Task A_failed_publication_shows_the_error_and_leaves_what_was_there()
+    {
+        await RunAsync("fashionflow", ["publish", "-o", "out/p"]);
+        File.WriteAllText(Path.Combine(_root, "broken"), "");
+        var run = await RunAsync("fashionflow", ["publish", "-o", "out/p", "--overwrite"]);
+        Assert.That((run.Output, run.Code), Is.EqualTo(("", 1)));
+        Assert.That(run.Errors, Does.Contain("error NETSDK1: broken").And.Contain("artifacts/publish.log"));
+        Assert.That(Names("out/p"), Is.EqualTo(["README.txt", "fashionflow", "licences"]));
+        Assert.That(Names("out"), Is.EqualTo(["p"]));
+    }
+
+    [Test]
+    public async Task A_stopped_publication_leaves_nothing()
+    {
+        File.WriteAllText(Path.Combine(_root, "slow"), "");
+        // Like a terminal, timeout stops the script and all that it started.
+        Executable("timeout", "#!/usr/bin/env bash\nexec /usr/bin/timeout \"$@\"\n");
+        var run = await RunAsync("bin/timeout", ["--preserve-status", "-s", "TERM", "3", Path.Combine(_root, "fashionflow"), "publish", "-o", "out/p"]);
+        Assert.That(run.Code, Is.EqualTo(143), run.Errors);
+        Assert.That(File.Exists(Path.Combine(_root, "begun")), "it was at work");
+        Assert.That(Names("out"), Is.Empty);
+    }
+
+    [Test]
+    public async Task Publish_says_when_the_program_will_need_a_compiler()
+    {
+        var run = await RunAsync("fashionflow", ["publish", "-o", "p"], variables: ("FAKE_STALE", "1"));
+        Assert.That(run.Code, Is.Zero);
+        Assert.That(run.Errors, Does.Contain("needs NVRTC where it runs").And.Contain("fashionflow kernels build"));
+    }
+
+    [Test]
+    public async Task The_help_tells_of_publish_in_a_source_tree()
+    {
+        var all = await RunAsync("fashionflow", ["--help"]);
+        Assert.That(all.Output, Does.StartWith("<--help>").And.Contain("publish --help"));
+        var own = await RunAsync("fashionflow", ["publish", "--help"]);
+        Assert.That(own.Output, Does.Contain("fashionflow publish -o DIR").And.Contain("--overwrite"));
+        Assert.That((all.Code, own.Code), Is.EqualTo((0, 0)));
+    }
+
     [TestCase("Passed!  - Failed:     0, Passed:    51, Skipped:     0, Total:    51, Duration: 8 s - A.dll (net10.0)\nPassed!  - Failed:     0, Passed:     9, Skipped:     0, Total:     9, Duration: 8 ms - B.dll (net10.0)", 0, "60 passed, 0 failed, 0 skipped", 0)]
     [TestCase("  Failed A_test [1 s]\n  Error Message:\n   wrong\nFailed!  - Failed:     2, Passed:     3, Skipped:     1, Total:     6, Duration: 8 s - A.dll (net10.0)", 1, "3 passed, 2 failed, 1 skipped", 1)]
     [TestCase("Passed!  - Failed:     0, Passed:     5, Skipped:     0, Total:     5, Duration: 8 s - A.dll (net10.0)\nThe active test run was aborted. Reason: Test host process crashed", 1, "5 passed, 1 failed, 0 skipped", 1)]
@@ -213,7 +312,8 @@ public sealed class ScriptTests
         Assert.That(run.Code, Is.EqualTo(2));
     }
 
-    private static string SourceTree()
+    /// <summary>The source tree that the tests were built in.</summary>
+    internal static string SourceTree()
     {
         var at = AppContext.BaseDirectory;
         while (!File.Exists(Path.Combine(at, "FashionFlow.Native.sln")))
@@ -223,6 +323,9 @@ public sealed class ScriptTests
 
         return at;
     }
+
+    private string[] Names(string folder) =>
+        [.. Directory.EnumerateFileSystemEntries(Path.Combine(_root, folder)).Select(e => Path.GetFileName(e)).Order(StringComparer.Ordinal)];
 
     private int Builds() => File.ReadAllLines(Path.Combine(_root, "builds")).Length;
 
@@ -240,7 +343,7 @@ public sealed class ScriptTests
         File.SetUnixFileMode(path, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
     }
 
-    private async Task<(string Output, string Errors, int Code)> RunAsync(string script, string[] arguments, int exit = 0, string? directory = null)
+    private async Task<(string Output, string Errors, int Code)> RunAsync(string script, string[] arguments, int exit = 0, string? directory = null, params (string Name, string Value)[] variables)
     {
         var start = new ProcessStartInfo(Path.Combine(_root, script), arguments)
         {
@@ -252,6 +355,11 @@ public sealed class ScriptTests
         start.Environment["PATH"] = Path.Combine(_root, "bin");
         start.Environment["FAKE_EXIT"] = $"{exit}";
         start.Environment.Remove("DOTNET_ROOT");
+        foreach (var (name, value) in variables)
+        {
+            start.Environment[name] = value;
+        }
+
         using var process = Process.Start(start)!;
         var errors = process.StandardError.ReadToEndAsync();
         var output = await process.StandardOutput.ReadToEndAsync();
