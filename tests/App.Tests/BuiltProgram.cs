@@ -26,8 +26,8 @@ internal sealed record ProgramResult(int ExitCode, string Output, string Error)
 /// <summary>Starts the program from the tests' own output folder.</summary>
 internal static class BuiltProgram
 {
-    // The runtime's folder is ROOT/shared/Microsoft.NETCore.App/VERSION/.
-    private static readonly string Host = Path.GetFullPath(Path.Combine(RuntimeEnvironment.GetRuntimeDirectory(), "..", "..", "..", "dotnet"));
+    /// <summary>The dotnet that runs the tests: the runtime's folder is ROOT/shared/Microsoft.NETCore.App/VERSION/.</summary>
+    public static readonly string Host = Path.GetFullPath(Path.Combine(RuntimeEnvironment.GetRuntimeDirectory(), "..", "..", "..", "dotnet"));
 
     private static readonly string Assembly = Path.Combine(AppContext.BaseDirectory, "FashionFlow.App.dll");
 
@@ -61,6 +61,19 @@ internal static class BuiltProgram
         return Process.Start(start)!;
     }
 
+    /// <summary>The source tree that the tests were built in.</summary>
+    public static string SourceTree()
+    {
+        var at = AppContext.BaseDirectory;
+        while (!File.Exists(Path.Combine(at, "FashionFlow.Native.sln")))
+        {
+            at = Path.GetDirectoryName(at) ?? throw new InvalidOperationException("no source tree above the tests");
+        }
+
+        return at;
+    }
+
+    /// <summary>What a started process gives by its end.</summary>
     public static ProgramResult Wait(Process process)
     {
         var output = process.StandardOutput.ReadToEndAsync();

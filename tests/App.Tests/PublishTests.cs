@@ -16,7 +16,7 @@ public sealed class PublishTests
     [OneTimeSetUp]
     public void Publish()
     {
-        var result = Start(Path.Combine(ScriptTests.SourceTree(), "fashionflow"), folder: "/", path: null, "publish", "-o", Published);
+        var result = Start(Path.Combine(BuiltProgram.SourceTree(), "fashionflow"), folder: "/", path: null, "publish", "-o", Published);
         Assert.That(result.ExitCode, Is.Zero, result.Error);
         Assert.That(result.Output, Does.StartWith($"published  {Published}, "));
         Directory.CreateDirectory(_folder["elsewhere"]);

@@ -47,7 +47,7 @@ public sealed class ScriptTests
             Directory.CreateDirectory(Path.Combine(_root, folder));
         }
 
-        var tree = SourceTree();
+        var tree = BuiltProgram.SourceTree();
         foreach (var file in new[] { "fashionflow", "test", "tools/setup.sh" })
         {
             File.Copy(Path.Combine(tree, file), Path.Combine(_root, file));
@@ -310,18 +310,6 @@ public sealed class ScriptTests
         var run = await RunAsync("test", ["--quick"]);
         Assert.That(run.Errors, Does.Contain("unknown option --quick"));
         Assert.That(run.Code, Is.EqualTo(2));
-    }
-
-    /// <summary>The source tree that the tests were built in.</summary>
-    internal static string SourceTree()
-    {
-        var at = AppContext.BaseDirectory;
-        while (!File.Exists(Path.Combine(at, "FashionFlow.Native.sln")))
-        {
-            at = Path.GetDirectoryName(at) ?? throw new InvalidOperationException("no source tree above the tests");
-        }
-
-        return at;
     }
 
     private string[] Names(string folder) =>
