@@ -41,6 +41,13 @@ public sealed class PublishTests
     }
 
     [Test]
+    public void It_names_no_folder_of_the_machine_that_made_it()
+    {
+        var program = File.ReadAllBytes(Path.Combine(Published, "fashionflow"));
+        Assert.That(program.AsSpan().IndexOf(System.Text.Encoding.UTF8.GetBytes(BuiltProgram.SourceTree() + "/")), Is.Negative);
+    }
+
+    [Test]
     public void It_runs_without_dotnet()
     {
         var version = Run("--version");
