@@ -21,6 +21,12 @@ public readonly struct Shape : IEquatable<Shape>
         Count = CountOf(lengths);
     }
 
+    private Shape(int[] lengths, long count)
+    {
+        _lengths = lengths;
+        Count = count;
+    }
+
     /// <summary>The number of axes.</summary>
     public int Rank => Lengths.Length;
 
@@ -79,6 +85,12 @@ public readonly struct Shape : IEquatable<Shape>
         resolved[open] = (int)(count / rest);
         return new Shape(resolved);
     }
+
+    /// <summary>
+    /// Makes a shape that keeps the array, which must not change any more: a file's header may hold millions of axes, and two
+    /// copies of them would be one too many.
+    /// </summary>
+    internal static Shape Keep(int[] lengths) => new(lengths, CountOf(lengths));
 
     /// <summary>Makes a shape; the target of collection expressions such as <c>[2, 3]</c>.</summary>
     public static Shape Create(ReadOnlySpan<int> lengths) => new(lengths);

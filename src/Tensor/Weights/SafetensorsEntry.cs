@@ -1,4 +1,5 @@
 // What a safetensors header says of one tensor, and the format's names of element types.
+using System.Text.Json;
 using FashionFlow.Gpu;
 
 namespace FashionFlow.Tensors.Weights;
@@ -9,7 +10,11 @@ namespace FashionFlow.Tensors.Weights;
 /// <param name="Shape">Its shape; row-major, little-endian.</param>
 /// <param name="Offset">Where its bytes start, counted from the end of the header.</param>
 /// <param name="Length">How many bytes it has.</param>
-public sealed record SafetensorsEntry(string Name, DType DType, Shape Shape, long Offset, long Length);
+public sealed record SafetensorsEntry(string Name, DType DType, Shape Shape, long Offset, long Length)
+{
+    /// <summary>The format's name of the element type, such as F32.</summary>
+    public string TypeName => SafetensorsTypes.NameOf(DType);
+}
 
 /// <summary>The format's names of element types.</summary>
 internal static class SafetensorsTypes
@@ -22,12 +27,28 @@ internal static class SafetensorsTypes
         ("F64", DType.Float64), ("I64", DType.Int64), ("U64", DType.UInt64),
     ];
 
-    public static bool TryParse(string name, out DType type)
+    /// <summary>Types that the format has and this library does not: floats of 4, 6 and 8 bits, and complex numbers.</summary>
+    private static readonly string[] s_unsupported =
+        ["F4", "F6_E2M3", "F6_E3M2", "F8_E5M2", "F8_E4M3", "F8_E8M0", "F8_E5M2FNUZ", "F8_E4M3FNUZ", "C64"];
+
+    /// <summary>The type that the reader's string names.</summary>
+    public static bool TryParse(ref Utf8JsonReader reader, out DType type)
     {
-        var index = Array.FindIndex(s_types, entry => entry.Name == name);
-        type = index < 0 ? default : s_types[index].Type;
-        return index >= 0;
+        foreach (var (name, known) in s_types)
+        {
+            if (reader.ValueTextEquals(name))
+            {
+                type = known;
+                return true;
+            }
+        }
+
+        type = default;
+        return false;
     }
+
+    /// <summary>Whether the format has a type of this name that this library lacks.</summary>
+    public static bool IsUnsupported(string name) => s_unsupported.Contains(name, StringComparer.Ordinal);
 
     public static string NameOf(DType type) => s_types[RankOf(type)].Name;
 

@@ -28,8 +28,14 @@ public enum SafetensorsError
     /// <summary>A name occurs twice.</summary>
     DuplicateName,
 
-    /// <summary>An element type that this library does not have.</summary>
+    /// <summary>There are more tensors and metadata than this library reads (the crate has no such limit).</summary>
+    TooManyNames,
+
+    /// <summary>An element type that the format has, but not this library.</summary>
     UnsupportedType,
+
+    /// <summary>An element type that the format does not have.</summary>
+    UnknownType,
 
     /// <summary>Tensors overlap, leave a hole, or one ends before it starts.</summary>
     InvalidOffset,
@@ -50,12 +56,15 @@ public enum SafetensorsError
     InvalidTensorView,
 }
 
-/// <summary>A safetensors file is not what it should be. The message is one line: file, tensor, what is wrong.</summary>
+/// <summary>
+/// A safetensors file is not what it should be. The message is one line: file, tensor, what is wrong; what it cites of the
+/// file is <see cref="PrintableText">printable</see> and cut to a readable length.
+/// </summary>
 public sealed class SafetensorsException : Exception
 {
     /// <summary>Makes the error.</summary>
     public SafetensorsException(SafetensorsError error, string path, string detail, Exception? innerException = null)
-        : base($"{path}: {detail}", innerException)
+        : base($"{PrintableText.Of(path)}: {PrintableText.Of(detail)}", innerException)
     {
         Error = error;
     }

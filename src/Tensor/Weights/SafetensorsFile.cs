@@ -8,8 +8,14 @@ namespace FashionFlow.Tensors.Weights;
 
 /// <summary>
 /// An open safetensors file. All rules of the format are checked when it is opened. Spans point into the mapping and must
-/// not be used after disposal; the file must not be shortened while it is open.
+/// not be used after disposal. The file must not be shortened while it is open: Windows forbids that, but on Unix the system
+/// ends a program that reads a mapped page which is gone (SIGBUS), and no check here could prevent it.
 /// </summary>
+/// <remarks>
+/// A tensor may start at any byte. Writers align it (the crate by sorting types and padding the header), but the format does
+/// not ask for it, and the crate reads such files too. Nothing here therefore looks at the mapping as elements: bytes are
+/// copied, or read one element at a time. <see cref="IsAligned"/> tells a caller who would rather cast a span.
+/// </remarks>
 public sealed unsafe class SafetensorsFile : IDisposable
 {
     private readonly string _path;
@@ -18,11 +24,11 @@ public sealed unsafe class SafetensorsFile : IDisposable
     private readonly SafetensorsHeader _header;
     private byte* _data;
 
-    private SafetensorsFile(string path, MemoryMappedFile file, long fileBytes)
+    private SafetensorsFile(string path, MemoryMappedFile file, MemoryMappedViewAccessor view, long fileBytes)
     {
         _path = path;
         _file = file;
-        _view = file.CreateViewAccessor(0, fileBytes, MemoryMappedFileAccess.Read);
+        _view = view;
         byte* start = null;
         _view.SafeMemoryMappedViewHandle.AcquirePointer(ref start);
         _data = start;
@@ -48,15 +54,19 @@ public sealed unsafe class SafetensorsFile : IDisposable
     /// <summary>The tensors by name.</summary>
     public IReadOnlyDictionary<string, SafetensorsEntry> Tensors => _header.Tensors;
 
-    /// <summary>Opens and checks a file.</summary>
+    /// <summary>
+    /// Opens and checks a file. Memory is allocated for names, shapes and metadata alone: at most twice the file's size and
+    /// 16 MiB, whatever the file says of itself.
+    /// </summary>
     /// <exception cref="SafetensorsException">It cannot be opened, or breaks a rule of the format.</exception>
     public static SafetensorsFile Open(string path)
     {
-        MemoryMappedFile file;
+        MemoryMappedFile? file = null;
+        MemoryMappedViewAccessor view;
         long bytes;
         try
         {
-            using var stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read);
+            using var stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read, bufferSize: 0);
             bytes = stream.Length;
             if (bytes < SafetensorsHeader.LengthBytes)
             {
@@ -64,13 +74,24 @@ public sealed unsafe class SafetensorsFile : IDisposable
             }
 
             file = MemoryMappedFile.CreateFromFile(stream, mapName: null, capacity: 0, MemoryMappedFileAccess.Read, HandleInheritability.None, leaveOpen: false);
+            view = file.CreateViewAccessor(0, bytes, MemoryMappedFileAccess.Read);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or NotSupportedException or ArgumentException)
         {
+            file?.Dispose();
             throw new SafetensorsException(SafetensorsError.Io, path, e is FileNotFoundException or DirectoryNotFoundException ? "there is no such file" : $"cannot be read: {e.Message}", e);
         }
 
-        return new SafetensorsFile(path, file, bytes);
+        return new SafetensorsFile(path, file, view, bytes);
+    }
+
+    /// <summary>Whether a tensor starts, in memory as in the file, at a multiple of its element's size.</summary>
+    /// <exception cref="SafetensorsException">There is no such tensor.</exception>
+    public bool IsAligned(string name)
+    {
+        var entry = Entry(name);
+        ObjectDisposedException.ThrowIf(_data == null, this);
+        return (nuint)(_data + entry.Offset) % (nuint)entry.DType.SizeInBytes() == 0;
     }
 
     /// <summary>A tensor's bytes, in the mapping.</summary>
@@ -80,7 +101,19 @@ public sealed unsafe class SafetensorsFile : IDisposable
         var entry = Entry(name);
         return entry.Length <= int.MaxValue
             ? Slice(entry, 0, (int)entry.Length)
-            : throw new SafetensorsException(SafetensorsError.InvalidTensorView, _path, $"tensor \"{name}\" of {entry.Length} bytes is too large for one span");
+            : throw new SafetensorsException(SafetensorsError.InvalidTensorView, _path, $"tensor {PrintableText.Quoted(name)} of {entry.Length} bytes is too large for one span");
+    }
+
+    /// <summary>Some of a tensor's bytes, in the mapping: how a tensor of any size is read piece by piece.</summary>
+    /// <exception cref="SafetensorsException">There is no such tensor.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">The tensor does not have these bytes.</exception>
+    public ReadOnlySpan<byte> Bytes(string name, long start, int length)
+    {
+        var entry = Entry(name);
+        ArgumentOutOfRangeException.ThrowIfNegative(start);
+        ArgumentOutOfRangeException.ThrowIfNegative(length);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(length, entry.Length - start);
+        return Slice(entry, start, length);
     }
 
     /// <summary>A tensor's elements as floats: exactly from F32, F16 and BF16, rounded to nearest even from F64.</summary>
@@ -90,11 +123,11 @@ public sealed unsafe class SafetensorsFile : IDisposable
         var bytes = Bytes(name);
         return Entry(name).DType switch
         {
-            DType.Float32 => MemoryMarshal.Cast<byte, float>(bytes).ToArray(),
+            DType.Float32 => Copy(bytes),
             DType.Float64 => Convert<double>(bytes, value => (float)value),
             DType.Float16 => Convert<Half>(bytes, value => (float)value),
             DType.BFloat16 => Convert<ushort>(bytes, value => BitConverter.UInt32BitsToSingle((uint)value << 16)),
-            var type => throw new SafetensorsException(SafetensorsError.InvalidTensorView, _path, $"tensor \"{name}\" holds {type}, not floating-point numbers"),
+            var type => throw new SafetensorsException(SafetensorsError.InvalidTensorView, _path, $"tensor {PrintableText.Quoted(name)} holds {type}, not floating-point numbers"),
         };
     }
 
@@ -128,14 +161,20 @@ public sealed unsafe class SafetensorsFile : IDisposable
         _file.Dispose();
     }
 
+    private static float[] Copy(ReadOnlySpan<byte> bytes)
+    {
+        var result = new float[bytes.Length / sizeof(float)];
+        bytes.CopyTo(MemoryMarshal.AsBytes(result.AsSpan()));
+        return result;
+    }
+
     private static float[] Convert<T>(ReadOnlySpan<byte> bytes, Func<T, float> toFloat)
         where T : unmanaged
     {
-        var source = MemoryMarshal.Cast<byte, T>(bytes);
-        var result = new float[source.Length];
-        for (var i = 0; i < source.Length; i++)
+        var result = new float[bytes.Length / sizeof(T)];
+        for (var i = 0; i < result.Length; i++)
         {
-            result[i] = toFloat(source[i]);
+            result[i] = toFloat(MemoryMarshal.Read<T>(bytes[(i * sizeof(T))..]));
         }
 
         return result;
@@ -144,7 +183,7 @@ public sealed unsafe class SafetensorsFile : IDisposable
     private SafetensorsEntry Entry(string name)
         => _header.Tensors.TryGetValue(name, out var entry)
             ? entry
-            : throw new SafetensorsException(SafetensorsError.TensorNotFound, _path, $"there is no tensor \"{name}\"");
+            : throw new SafetensorsException(SafetensorsError.TensorNotFound, _path, $"there is no tensor {PrintableText.Quoted(name)}");
 
     /// <summary>Bytes of an entry. The header's checks put every entry inside the mapping.</summary>
     private ReadOnlySpan<byte> Slice(SafetensorsEntry entry, long start, int length)

@@ -14,7 +14,7 @@ public static class SafetensorsWriter
     /// larger elements first, so that every tensor is aligned, then by name; metadata by name; the header padded with spaces
     /// to a multiple of 8.
     /// </summary>
-    /// <exception cref="SafetensorsException">Two tensors have one name, a tensor is called "__metadata__", the header is too large, or the file cannot be written.</exception>
+    /// <exception cref="SafetensorsException">Two tensors have one name, a tensor is called "__metadata__", there are too many, the header is too large, or the file cannot be written.</exception>
     public static void Write(string path, IEnumerable<SafetensorsTensor> tensors, IReadOnlyDictionary<string, string>? metadata = null)
     {
         SafetensorsTensor[] ordered =
@@ -46,6 +46,11 @@ public static class SafetensorsWriter
 
     private static byte[] Header(string path, SafetensorsTensor[] tensors, IReadOnlyDictionary<string, string>? metadata)
     {
+        if (tensors.Length + (metadata?.Count ?? 0) is > SafetensorsHeader.MaxNames and var count)
+        {
+            throw new SafetensorsException(SafetensorsError.TooManyNames, path, $"{count} tensors and metadata are above the limit of {SafetensorsHeader.MaxNames}");
+        }
+
         var buffer = new ArrayBufferWriter<byte>();
         using (var json = new Utf8JsonWriter(buffer, new JsonWriterOptions { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping }))
         {
@@ -67,7 +72,7 @@ public static class SafetensorsWriter
             {
                 if (!names.Add(tensor.Name))
                 {
-                    throw new SafetensorsException(SafetensorsError.DuplicateName, path, $"two tensors would be called \"{tensor.Name}\"");
+                    throw new SafetensorsException(SafetensorsError.DuplicateName, path, $"two tensors would be called {PrintableText.Quoted(tensor.Name)}");
                 }
 
                 offset = WriteEntry(json, tensor, offset);
