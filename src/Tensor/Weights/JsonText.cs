@@ -1,5 +1,5 @@
 // Strings of JSON as .NET strings, at the cost of the string alone.
-using System.Buffers.Text;
+using System.Globalization;
 using System.Text;
 using System.Text.Json;
 
@@ -11,25 +11,32 @@ namespace FashionFlow.Tensors.Weights;
 /// </summary>
 internal static class JsonText
 {
-    /// <summary>The text of the reader's token.</summary>
-    /// <exception cref="JsonException">An escape is half of a surrogate pair.</exception>
-    public static string Read(ref Utf8JsonReader reader)
-    {
-        if (!reader.ValueIsEscaped)
-        {
-            return reader.GetString()!;
-        }
+    /// <summary>The text of the reader's token, whose escapes have been checked.</summary>
+    public static string Read(ref Utf8JsonReader reader) => reader.ValueIsEscaped
+        ? string.Create(Unescape(reader.ValueSpan, default), reader.ValueSpan, static (characters, json) => Unescape(json, characters))
+        : reader.GetString()!;
 
-        var text = string.Create(Unescape(reader.ValueSpan, default), reader.ValueSpan, static (characters, json) => Unescape(json, characters));
-        for (var i = 0; i < text.Length; i++)
+    /// <summary>Refuses half of a surrogate pair, which JSON's grammar allows and no text can hold.</summary>
+    /// <exception cref="JsonException">There is one.</exception>
+    public static void CheckEscapes(ReadOnlySpan<byte> json)
+    {
+        while (json.IndexOf((byte)'\\') is var at and >= 0)
         {
-            if (char.IsSurrogate(text[i]) && !(i + 1 < text.Length && char.IsSurrogatePair(text[i], text[++i])))
+            json = json[at..];
+            var unit = Unit(json);
+            if (char.IsHighSurrogate(unit) && json[6..] is [(byte)'\\', (byte)'u', ..] && char.IsLowSurrogate(Unit(json[6..])))
+            {
+                json = json[12..];
+            }
+            else if (char.IsSurrogate(unit))
             {
                 throw new JsonException("an escape is half of a surrogate pair");
             }
+            else
+            {
+                json = json[(json[1] == (byte)'u' ? 6 : 2)..];
+            }
         }
-
-        return text;
     }
 
     /// <summary>Writes the characters of a JSON string, or counts them where there is no room. The reader has checked its grammar.</summary>
@@ -49,16 +56,7 @@ internal static class JsonText
 
             if (!counting)
             {
-                characters[count] = (char)(json[1] switch
-                {
-                    (byte)'b' => '\b',
-                    (byte)'f' => '\f',
-                    (byte)'n' => '\n',
-                    (byte)'r' => '\r',
-                    (byte)'t' => '\t',
-                    (byte)'u' => Utf8Parser.TryParse(json.Slice(2, 4), out ushort unit, out _, 'X') ? unit : throw new JsonException("an escape is not of four hexadecimal digits"),
-                    var itself => itself,
-                });
+                characters[count] = Unit(json);
             }
 
             count++;
@@ -67,4 +65,16 @@ internal static class JsonText
 
         return count;
     }
+
+    /// <summary>The UTF-16 unit that the escape at the start stands for.</summary>
+    private static char Unit(ReadOnlySpan<byte> escape) => (char)(escape[1] switch
+    {
+        (byte)'b' => '\b',
+        (byte)'f' => '\f',
+        (byte)'n' => '\n',
+        (byte)'r' => '\r',
+        (byte)'t' => '\t',
+        (byte)'u' => ushort.Parse(escape.Slice(2, 4), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture),
+        var itself => itself,
+    });
 }

@@ -100,13 +100,18 @@ internal sealed class SafetensorsHeader
         }
     }
 
-    /// <summary>Walks through all of the JSON, which checks its grammar, and counts, so that nothing need grow later.</summary>
+    /// <summary>Walks through all of the JSON, which checks its grammar and its text, and counts, so that nothing need grow later.</summary>
     private static (int Tensors, int Metadata) Count(ReadOnlySpan<byte> json)
     {
         var reader = new Utf8JsonReader(json, s_options);
         var (tensors, metadata, inMetadata) = (0, 0, false);
-        while (reader.Read())
+        while (IsLiteralWhole(json[(int)reader.BytesConsumed..]) && reader.Read())
         {
+            if (reader.TokenType is JsonTokenType.PropertyName or JsonTokenType.String && reader.ValueIsEscaped)
+            {
+                JsonText.CheckEscapes(reader.ValueSpan);
+            }
+
             if (reader.TokenType == JsonTokenType.PropertyName)
             {
                 if (reader.CurrentDepth == 1)
@@ -122,6 +127,16 @@ internal sealed class SafetensorsHeader
         }
 
         return (tensors, metadata);
+    }
+
+    /// <summary>Refuses a misspelt true, false or null. The reader would too, but with a message that cites all the rest of the header, twice in memory.</summary>
+    private static bool IsLiteralWhole(ReadOnlySpan<byte> rest)
+    {
+        rest = rest.TrimStart(" \t\r\n,:"u8);
+        var isWhole = rest is not [(byte)'t' or (byte)'f' or (byte)'n', ..] || rest.StartsWith("true"u8) || rest.StartsWith("false"u8) || rest.StartsWith("null"u8);
+        return isWhole
+            ? true
+            : throw new JsonException($"{Cite(rest)} is no value");
     }
 
     private void ReadObject(ReadOnlySpan<byte> json)

@@ -24,6 +24,9 @@ public class SafetensorsTests
         yield return Rule("Not JSON", "{\"x\":", 0, SafetensorsError.InvalidHeaderDeserialization, "");
         yield return Rule("Text after the object", "{} {}", 0, SafetensorsError.InvalidHeaderDeserialization, "not valid JSON");
         yield return Rule("Half a surrogate pair", """{"\ud800":{"dtype":"F32","shape":[],"data_offsets":[0,4]}}""", 4, SafetensorsError.InvalidHeaderDeserialization, "not valid JSON");
+        yield return Rule("Half a surrogate pair in a field", """{"x":{"dtyp\ud800":1,"dtype":"F32","shape":[],"data_offsets":[0,4]}}""", 4, SafetensorsError.InvalidHeaderDeserialization, "not valid JSON");
+        yield return Rule("Half a surrogate pair in what is not read", """{"x":{"note":[{"n":"\udc00"}],"dtype":"F32","shape":[],"data_offsets":[0,4]}}""", 4, SafetensorsError.InvalidHeaderDeserialization, "not valid JSON");
+        yield return Rule("Half a surrogate pair in metadata", """{"__metadata__":{"x":"\udc00\ud800"}}""", 0, SafetensorsError.InvalidHeaderDeserialization, "not valid JSON");
         yield return Rule("A tensor that is no object", """{"x":1}""", 0, SafetensorsError.InvalidHeaderDeserialization, "tensor \"x\" is not described by an object");
         yield return Rule("No type", """{"x":{"shape":[1],"data_offsets":[0,4]}}""", 4, SafetensorsError.InvalidHeaderDeserialization, "tensor \"x\" needs \"dtype\"");
         yield return Rule("No shape", """{"x":{"dtype":"F32","data_offsets":[0,4]}}""", 4, SafetensorsError.InvalidHeaderDeserialization, "tensor \"x\" needs");
@@ -223,6 +226,7 @@ public class SafetensorsTests
     [TestCase("long metadata", null)]
     [TestCase("a long type", SafetensorsError.UnknownType)]
     [TestCase("a long shape", null)]
+    [TestCase("a long literal", SafetensorsError.InvalidHeaderDeserialization)]
     [TestCase("a long list of offsets", SafetensorsError.InvalidHeaderDeserialization)]
     [TestCase("the most tensors", null)]
     [TestCase("one tensor too many", SafetensorsError.TooManyNames)]
@@ -238,6 +242,7 @@ public class SafetensorsTests
             "long metadata" => $$$"""{"__metadata__":{"x":"{{{text}}}"}}""",
             "a long type" => $$$"""{"x":{"dtype":"{{{text}}}","shape":[0],"data_offsets":[0,0]}}""",
             "a long shape" => $$$"""{"x":{"dtype":"U8","shape":[0{{{string.Concat(Enumerable.Repeat(",0", Long / 2))}}}],"data_offsets":[0,0]}}""",
+            "a long literal" => $$$"""{"x":tru{{{text}}}}""",
             "a long list of offsets" => $$$"""{"x":{"dtype":"U8","shape":[0],"data_offsets":[0{{{string.Concat(Enumerable.Repeat(",0", Long / 2))}}}]}}""",
             "the most tensors" => "{" + string.Join(',', Enumerable.Range(0, 250_000).Select(Empty)) + "}",
             "one tensor too many" => "{" + string.Join(',', Enumerable.Range(0, 250_001).Select(Empty)) + "}",
