@@ -53,30 +53,20 @@ public sealed class KernelCache
         }
     }
 
-    /// <summary>Writes an entry: to a name of its own, then renamed, so that a reader sees all of it or nothing.</summary>
+    /// <summary>Writes an entry, atomically: a reader sees all of it or nothing.</summary>
     /// <returns>Whether it was written.</returns>
     public bool TryWrite(string key, ReadOnlySpan<byte> image)
     {
-        string? temporary = null;
         try
         {
             System.IO.Directory.CreateDirectory(Directory);
             DeleteAbandoned();
-            temporary = $"{PathOf(key)}.{Environment.ProcessId}.{Guid.NewGuid():N}.tmp";
-            using (var file = new FileStream(temporary, FileMode.CreateNew, FileAccess.Write, FileShare.None))
-            {
-                file.Write(Magic);
-                file.Write(SHA256.HashData(image));
-                file.Write(image);
-                file.Flush(flushToDisk: true);
-            }
-
-            File.Move(temporary, PathOf(key), overwrite: true);
+            byte[] entry = [.. Magic, .. SHA256.HashData(image), .. image];
+            AtomicFile.Write(PathOf(key), file => file.Write(entry));
             return true;
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {
-            TryDelete(temporary);
             return false;
         }
     }
@@ -94,31 +84,28 @@ public sealed class KernelCache
         return Path.Combine(root, "fashionflow", "kernels");
     }
 
-    private static void TryDelete(string? path)
-    {
-        try
-        {
-            if (path is not null)
-            {
-                File.Delete(path);
-            }
-        }
-        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
-        {
-            // The next writer removes it once it is old.
-        }
-    }
-
     private string PathOf(string key) => Path.Combine(Directory, key);
 
     private void DeleteAbandoned()
     {
-        foreach (var file in System.IO.Directory.EnumerateFiles(Directory, "*.tmp"))
+        foreach (var file in System.IO.Directory.EnumerateFiles(Directory, "*" + AtomicFile.TemporaryExtension))
         {
             if (DateTime.UtcNow - File.GetLastWriteTimeUtc(file) > AbandonedAfter)
             {
                 TryDelete(file);
             }
+        }
+    }
+
+    private static void TryDelete(string path)
+    {
+        try
+        {
+            File.Delete(path);
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            // Another writer tries it again.
         }
     }
 }

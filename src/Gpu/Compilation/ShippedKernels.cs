@@ -121,7 +121,7 @@ public sealed class ShippedKernels
                     continue;
                 }
 
-                WriteAtomically(Path.Combine(directory, blob), Compress(ptx));
+                AtomicFile.Write(Path.Combine(directory, blob), file => file.Write(Compress(ptx)));
                 report?.Invoke($"compiled kernels/{source.File.Name} for {architecture}");
                 changes++;
             }
@@ -134,7 +134,7 @@ public sealed class ShippedKernels
             changes++;
         }
 
-        WriteAtomically(Path.Combine(directory, ManifestName), WriteManifest(version, entries));
+        AtomicFile.Write(Path.Combine(directory, ManifestName), file => file.Write(WriteManifest(version, entries)));
         return changes;
     }
 
@@ -149,13 +149,6 @@ public sealed class ShippedKernels
         }
 
         return result.ToArray();
-    }
-
-    private static void WriteAtomically(string path, byte[] bytes)
-    {
-        var temporary = path + ".tmp";
-        File.WriteAllBytes(temporary, bytes);
-        File.Move(temporary, path, overwrite: true);
     }
 
     private static byte[] WriteManifest(string version, List<ShippedEntry> entries)

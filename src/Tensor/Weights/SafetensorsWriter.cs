@@ -3,6 +3,7 @@ using System.Buffers;
 using System.Buffers.Binary;
 using System.Text.Encodings.Web;
 using System.Text.Json;
+using FashionFlow.Gpu;
 
 namespace FashionFlow.Tensors.Weights;
 
