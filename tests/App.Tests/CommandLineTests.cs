@@ -7,6 +7,7 @@ public sealed class CommandLineTests
     [TestCase("generate")]
     [TestCase("demo")]
     [TestCase("compare")]
+    [TestCase("inspect")]
     [TestCase("doctor")]
     [TestCase("version")]
     [TestCase("kernels")]
@@ -30,7 +31,7 @@ public sealed class CommandLineTests
         using (Assert.EnterMultipleScope())
         {
             Assert.That(result.ExitCode, Is.Zero);
-            Assert.That(result.Output, Does.Match("generate .*\n +demo .*\n +compare .*\n +doctor .*\n +version ").And.Contain("Exit codes:").And.Not.Contain("source tree"));
+            Assert.That(result.Output, Does.Match("generate .*\n +demo .*\n +compare .*\n +inspect .*\n +doctor .*\n +version ").And.Contain("Exit codes:").And.Not.Contain("source tree"));
         }
     }
 

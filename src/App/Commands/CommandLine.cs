@@ -71,6 +71,7 @@ internal static class CommandLine
         root.Subcommands.Add(GenerateCommand.Create(screen, interruption.Token));
         root.Subcommands.Add(DemoCommand.Create(screen, interruption.Token));
         root.Subcommands.Add(CompareCommand.Create(screen, interruption.Token));
+        root.Subcommands.Add(InspectCommand.Create(screen, interruption.Token));
         root.Subcommands.Add(DoctorCommand.Create(screen));
         root.Subcommands.Add(VersionCommand.Create(screen));
         root.Subcommands.Add(KernelsCommand.Create(screen));

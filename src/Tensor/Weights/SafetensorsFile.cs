@@ -161,6 +161,12 @@ public sealed unsafe class SafetensorsFile : IDisposable
         _file.Dispose();
     }
 
+    /// <summary>What the header says of a tensor, or the error that there is none.</summary>
+    internal SafetensorsEntry Entry(string name)
+        => _header.Tensors.TryGetValue(name, out var entry)
+            ? entry
+            : throw new SafetensorsException(SafetensorsError.TensorNotFound, _path, $"there is no tensor {PrintableText.Quoted(name)}");
+
     private static float[] Copy(ReadOnlySpan<byte> bytes)
     {
         var result = new float[bytes.Length / sizeof(float)];
@@ -179,11 +185,6 @@ public sealed unsafe class SafetensorsFile : IDisposable
 
         return result;
     }
-
-    private SafetensorsEntry Entry(string name)
-        => _header.Tensors.TryGetValue(name, out var entry)
-            ? entry
-            : throw new SafetensorsException(SafetensorsError.TensorNotFound, _path, $"there is no tensor {PrintableText.Quoted(name)}");
 
     /// <summary>Bytes of an entry. The header's checks put every entry inside the mapping.</summary>
     private ReadOnlySpan<byte> Slice(SafetensorsEntry entry, long start, int length)
