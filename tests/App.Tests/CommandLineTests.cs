@@ -1,4 +1,7 @@
 // The command line's manners: help for every command, versions, and one clear line for what it does not understand.
+using System.Text.Json;
+using FashionFlow.App.Commands;
+
 namespace FashionFlow.App.Tests;
 
 [Parallelizable(ParallelScope.All)]
@@ -68,6 +71,49 @@ public sealed class CommandLineTests
             Assert.That(result.Output, Does.StartWith($"fashionflow {typeof(App.ExitCode).Assembly.GetName().Version!.ToString(3)}\n"));
         }
     }
+
+    [Test]
+    public void The_version_tells_what_a_bug_report_needs()
+    {
+        using var folder = new TemporaryFolder();
+        var result = BuiltProgram.Run("version");
+        var own = BuiltProgram.Run("--version");
+        var without = BuiltProgram.RunIn(null, new() { ["PATH"] = folder.Path, ["FASHIONFLOW_NVRTC"] = "/nonexistent/libnvrtc.so" }, "version");
+        using (Assert.EnterMultipleScope())
+        {
+            Assert.That(result.Output.Split('\n').Skip(1).Select(line => line.Split(' ')[0]), Is.EqualTo(new[] { "build", "kernels", "runtime", "device", "NVRTC", "ffmpeg", "" }));
+            Assert.That(result.Output, Does.StartWith(own.Output));
+            Assert.That(result.Output, Does.Match("(?m)^build +(commit [0-9a-f]{40}|outside a git checkout, its commit is not known)$"));
+            Assert.That(result.Output, Does.Match("(?m)^device +.*sm_\\d+.*, by --device auto$"));
+            Assert.That(without.ExitCode, Is.Zero);
+            Assert.That(without.Output, Does.Match("(?m)^NVRTC +not found: FASHIONFLOW_NVRTC=/nonexistent/libnvrtc.so is not").And.Match("(?m)^ffmpeg +not found on PATH$"));
+        }
+    }
+
+    [Test]
+    public void The_version_is_there_for_programs_too()
+    {
+        using var folder = new TemporaryFolder();
+        using var json = JsonDocument.Parse(BuiltProgram.Run("version", "--json").Output);
+        using var without = JsonDocument.Parse(
+            BuiltProgram.RunIn(null, new() { ["PATH"] = folder.Path, ["FASHIONFLOW_NVRTC"] = "/nonexistent/libnvrtc.so" }, "version", "--json").Output);
+        using (Assert.EnterMultipleScope())
+        {
+            Assert.That(json.RootElement.EnumerateObject().Select(m => m.Name), Is.EqualTo(new[] { "version", "commit", "kernels", "runtime", "platform", "device", "nvrtc", "ffmpeg" }));
+            Assert.That(json.RootElement.GetProperty("version").GetString(), Is.EqualTo(typeof(App.ExitCode).Assembly.GetName().Version!.ToString(3)));
+            Assert.That(json.RootElement.GetProperty("device").GetProperty("capability").GetString(), Does.Match("^sm_\\d+$"));
+            Assert.That(json.RootElement.GetProperty("ffmpeg").GetProperty("version").GetString(), Is.Not.Empty);
+            Assert.That(without.RootElement.GetProperty("ffmpeg").ValueKind, Is.EqualTo(JsonValueKind.Null));
+            Assert.That(without.RootElement.GetProperty("nvrtc").ValueKind, Is.EqualTo(JsonValueKind.Null));
+        }
+    }
+
+    [TestCase("0.1.0+c65372a69f5c734098052c48bffbcecc8469405a", "c65372a69f5c734098052c48bffbcecc8469405a")]
+    [TestCase("0.1.0", null)]
+    [TestCase("0.1.0+", null)]
+    [TestCase(null, null)]
+    public void The_commit_is_told_where_the_build_knew_it(string? informationalVersion, string? commit) =>
+        Assert.That(VersionCommand.CommitOf(informationalVersion), Is.EqualTo(commit));
 
     [TestCase("genrate a.jpg", "'genrate' is not a command of fashionflow", "did you mean generate?")]
     [TestCase("generate a.jpg -o b.mp4 --step 3", "'--step' is not an option of fashionflow generate", "did you mean --steps?")]

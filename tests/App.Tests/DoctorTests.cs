@@ -1,4 +1,6 @@
 // doctor says what is there and what is not, and its exit code says whether the program can work.
+using System.Text.Json;
+
 namespace FashionFlow.App.Tests;
 
 [Parallelizable(ParallelScope.All)]
@@ -44,6 +46,42 @@ public sealed class DoctorTests
         {
             Assert.That(result.Output, Does.Match("(?m)^(-|NO) +NVRTC +FASHIONFLOW_NVRTC=/nonexistent/libnvrtc.so is not a library"));
             Assert.That(result.Output, Does.Match("(?m)^NVRTC: .*apt-get install"));
+        }
+    }
+
+    [TestCase(true)]
+    [TestCase(false)]
+    public void Json_says_the_same_on_one_line(bool hasFfmpeg)
+    {
+        using var folder = new TemporaryFolder();
+        var environment = hasFfmpeg ? [] : new Dictionary<string, string>(StringComparer.Ordinal) { ["PATH"] = folder.Path };
+        var text = BuiltProgram.RunIn(null, environment, "doctor");
+        var result = BuiltProgram.RunIn(null, environment, "doctor", "--json");
+        using var json = JsonDocument.Parse(result.Output);
+        var parts = json.RootElement.GetProperty("parts").EnumerateArray().ToList();
+        using (Assert.EnterMultipleScope())
+        {
+            Assert.That(result.ExitCode, Is.EqualTo(hasFfmpeg ? 0 : 1));
+            Assert.That(result.Error, Is.Empty);
+            Assert.That(result.Output.Split('\n'), Has.Length.EqualTo(2), "one line");
+            Assert.That(json.RootElement.GetProperty("ready").GetBoolean(), Is.EqualTo(hasFfmpeg));
+            Assert.That(parts.Single(p => p.GetProperty("part").ValueEquals("ffmpeg")).GetProperty("state").GetString(), Is.EqualTo(hasFfmpeg ? "ok" : "broken"));
+            foreach (var part in parts)
+            {
+                var word = part.GetProperty("state").GetString() switch
+                {
+                    "ok" => "ok",
+                    "absent" => "-",
+                    "broken" => "NO",
+                    var other => other,
+                };
+                Assert.That(text.Output, Does.Match($"(?m)^{word} +{part.GetProperty("part")} +"));
+                Assert.That(text.Output, Does.Contain(part.GetProperty("found").GetString()));
+                if (part.GetProperty("advice").GetString() is { } advice)
+                {
+                    Assert.That(text.Output, Does.Contain($"{part.GetProperty("part")}: {advice}\n"));
+                }
+            }
         }
     }
 }

@@ -63,7 +63,7 @@ internal static class CommandLine
     {
         var root = new Command(ProgramName, "Turns a still picture of a garment into a video of it moving, on NVIDIA GPUs or the built-in virtual one.");
         var version = new Option<bool>("--version") { Description = "Print the version." };
-        version.Action = new RunAction(() => VersionCommand.Run(screen));
+        version.Action = new RunAction(() => VersionCommand.PrintOwn(screen));
         root.Options.Add(version);
         var help = new HelpOption("--help", "-h", "-?") { Recursive = true };
         help.Action = new HelpWithExamples((HelpAction)help.Action!, screen);

@@ -2,6 +2,7 @@
 using System.CommandLine;
 using System.Globalization;
 using System.Runtime.InteropServices;
+using System.Text.Json;
 using FashionFlow.App.Media;
 using FashionFlow.App.Terminal;
 using FashionFlow.Diffusion;
@@ -18,21 +19,41 @@ internal static class DoctorCommand
     private enum State
     {
         Ok,
+
+        // Not there, and not needed.
         Absent,
+
+        // Needed, and not there or not working.
         Broken,
     }
 
     /// <summary>The command.</summary>
     public static Command Create(Screen screen)
     {
-        var command = new WithExamples("doctor", "Say what is there, what is not, and what to do about it.", "doctor");
-        command.SetAction(_ => Run(screen));
+        var json = CommonOptions.Json();
+        var command = new WithExamples("doctor", "Say what is there, what is not, and what to do about it.", "doctor", "doctor --json") { json };
+        command.SetAction(parsed => Run(screen, parsed.GetValue(json)));
         return command;
     }
 
-    private static int Run(Screen screen)
+    private static int Run(Screen screen, bool asJson)
     {
         List<Finding> findings = [.. Devices(), .. Kernels(), .. Libraries(), Encoder(), Model()];
+        var broken = findings.Count(f => f.State == State.Broken);
+        if (asJson)
+        {
+            screen.WriteJson(json => Write(json, findings, isReady: broken == 0));
+        }
+        else
+        {
+            Print(screen, findings, broken);
+        }
+
+        return broken == 0 ? ExitCode.Success : ExitCode.Negative;
+    }
+
+    private static void Print(Screen screen, List<Finding> findings, int broken)
+    {
         var table = screen.Table(string.Empty, "part", "found");
         foreach (var finding in findings)
         {
@@ -51,9 +72,29 @@ internal static class DoctorCommand
             screen.WriteLine($"{finding.Part}: {finding.Advice}");
         }
 
-        var broken = findings.Count(f => f.State == State.Broken);
         screen.WriteLine(broken == 0 ? "Ready." : $"{broken} of {findings.Count} parts are missing that the program needs.");
-        return broken == 0 ? ExitCode.Success : ExitCode.Negative;
+    }
+
+    private static void Write(Utf8JsonWriter json, List<Finding> findings, bool isReady)
+    {
+        json.WriteBoolean("ready", isReady);
+        json.WriteStartArray("parts");
+        foreach (var finding in findings)
+        {
+            json.WriteStartObject();
+            json.WriteString("part", finding.Part);
+            json.WriteString("state", finding.State switch
+            {
+                State.Ok => "ok",
+                State.Absent => "absent",
+                _ => "broken",
+            });
+            json.WriteString("found", finding.Found);
+            json.WriteString("advice", finding.Advice);
+            json.WriteEndObject();
+        }
+
+        json.WriteEndArray();
     }
 
     private static IEnumerable<Finding> Devices()
