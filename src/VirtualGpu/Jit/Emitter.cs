@@ -243,14 +243,7 @@ internal sealed partial class Emitter
     {
         var top = _il.DefineLabel();
         var next = _il.DefineLabel();
-        _il.Emit(OpCodes.Ldarg_1);
-        EmitConstant(_layout.HeaderBytes);
-        _il.Emit(OpCodes.Conv_I);
-        _il.Emit(OpCodes.Add);
-        _il.Emit(OpCodes.Stloc, _group);
-        _il.Emit(OpCodes.Ldc_I4_0);
-        _il.Emit(OpCodes.Conv_I);
-        _il.Emit(OpCodes.Stloc, _index);
+        EmitFirstGroup();
         _il.Emit(OpCodes.Ldc_I4_0);
         _il.Emit(OpCodes.Stloc, _taken);
         _il.MarkLabel(top);
@@ -268,6 +261,25 @@ internal sealed partial class Emitter
 
         body();
         _il.MarkLabel(next);
+        EmitNextGroup(top);
+    }
+
+    // index = 0, group = first group
+    private void EmitFirstGroup()
+    {
+        _il.Emit(OpCodes.Ldarg_1);
+        EmitConstant(_layout.HeaderBytes);
+        _il.Emit(OpCodes.Conv_I);
+        _il.Emit(OpCodes.Add);
+        _il.Emit(OpCodes.Stloc, _group);
+        _il.Emit(OpCodes.Ldc_I4_0);
+        _il.Emit(OpCodes.Conv_I);
+        _il.Emit(OpCodes.Stloc, _index);
+    }
+
+    // index++, group += size, and back to the top while there are groups
+    private void EmitNextGroup(Label top)
+    {
         _il.Emit(OpCodes.Ldloc, _group);
         EmitConstant(_layout.GroupBytes);
         _il.Emit(OpCodes.Conv_I);
@@ -567,30 +579,10 @@ internal sealed partial class Emitter
     private void EmitPlainLaneLoop(Action body)
     {
         var top = _il.DefineLabel();
-        _il.Emit(OpCodes.Ldarg_1);
-        EmitConstant(_layout.HeaderBytes);
-        _il.Emit(OpCodes.Conv_I);
-        _il.Emit(OpCodes.Add);
-        _il.Emit(OpCodes.Stloc, _group);
-        _il.Emit(OpCodes.Ldc_I4_0);
-        _il.Emit(OpCodes.Conv_I);
-        _il.Emit(OpCodes.Stloc, _index);
+        EmitFirstGroup();
         _il.MarkLabel(top);
         body();
-        _il.Emit(OpCodes.Ldloc, _group);
-        EmitConstant(_layout.GroupBytes);
-        _il.Emit(OpCodes.Conv_I);
-        _il.Emit(OpCodes.Add);
-        _il.Emit(OpCodes.Stloc, _group);
-        _il.Emit(OpCodes.Ldloc, _index);
-        _il.Emit(OpCodes.Ldc_I4_1);
-        _il.Emit(OpCodes.Conv_I);
-        _il.Emit(OpCodes.Add);
-        _il.Emit(OpCodes.Stloc, _index);
-        _il.Emit(OpCodes.Ldloc, _index);
-        EmitConstant(FrameLayout.Groups);
-        _il.Emit(OpCodes.Conv_I);
-        _il.Emit(OpCodes.Blt, top);
+        EmitNextGroup(top);
         _vectors.Clear();
         _broadcasts.Clear();
     }
