@@ -25,7 +25,6 @@ internal sealed unsafe class BlockWorker : IDisposable
     private readonly FastVersion? _fast;
     private readonly GCHandle _handle;
     private readonly WarpContext* _context;
-    private readonly byte[] _parameters;
     private readonly Stack<ResidentBlock> _idle = [];
     private readonly WorkerArena _arena = WorkerArena.Rent();
     private readonly int _warps;
@@ -47,11 +46,13 @@ internal sealed unsafe class BlockWorker : IDisposable
         Version = program.General;
         _handle = GCHandle.Alloc(this);
 
-        _parameters = GC.AllocateUninitializedArray<byte>(Math.Max(program.ParameterBytes, launch.Parameters.Length) + 64, pinned: true);
-        launch.Parameters.Span.CopyTo(_parameters);
+        // Some bytes more than there are parameters: the last may be read as a part of a vector.
+        var parameterBytes = Math.Max(program.ParameterBytes, launch.Parameters.Length) + 64;
+        var parameters = Allocate(parameterBytes);
+        launch.Parameters.Span.CopyTo(new Span<byte>((void*)parameters, parameterBytes));
         _context = (WarpContext*)Allocate(sizeof(WarpContext));
         *_context = default;
-        _context->Parameters = (nint)Unsafe.AsPointer(ref MemoryMarshal.GetArrayDataReference(_parameters));
+        _context->Parameters = parameters;
         _context->ParametersEnd = _context->Parameters + program.ParameterBytes;
         var siteBytes = Math.Max(1, program.Kernel.Sites) * 16;
         _context->Sites = Allocate(siteBytes);
@@ -155,16 +156,12 @@ internal sealed unsafe class BlockWorker : IDisposable
             {
                 Shared = Allocate(_sharedBytes + 64),
                 Warps = new WarpState[_warps],
+                Barriers = _arena.TakeBarriers(),
             };
             var local = _program.LocalMemory == 0 ? 0 : Allocate((long)_warps * 32 * _program.LocalMemory);
             for (var i = 0; i < _warps; i++)
             {
-                block.Warps[i] = new WarpState
-                {
-                    Index = i,
-                    Frame = Allocate(_layout.Bytes),
-                    Local = local + (i * 32 * _program.LocalMemory),
-                };
+                block.Warps[i] = _arena.TakeWarp(i, frame: Allocate(_layout.Bytes), local + (i * 32 * _program.LocalMemory));
                 new Span<byte>((void*)block.Warps[i].Frame, _layout.Bytes).Clear();
             }
         }
@@ -854,6 +851,9 @@ internal sealed unsafe class BlockWorker : IDisposable
 /// <summary>A block that has been started.</summary>
 internal sealed class ResidentBlock
 {
+    /// <summary>Barriers of a block, as PTX numbers them: 0 to 15.</summary>
+    public const int BarrierCount = 16;
+
     public Dim3 Position { get; set; }
 
     public nint Shared { get; init; }
@@ -866,7 +866,7 @@ internal sealed class ResidentBlock
     /// <summary>Threads that have not ended.</summary>
     public int Living { get; set; }
 
-    public BarrierState[] Barriers { get; } = new BarrierState[16];
+    public required BarrierState[] Barriers { get; init; }
 }
 
 /// <summary>One of a block's barriers.</summary>
@@ -892,11 +892,11 @@ internal struct BarrierState
 /// <summary>A warp between two calls of compiled code.</summary>
 internal sealed class WarpState
 {
-    public int Index { get; init; }
+    public int Index { get; set; }
 
-    public nint Frame { get; init; }
+    public nint Frame { get; set; }
 
-    public nint Local { get; init; }
+    public nint Local { get; set; }
 
     /// <summary>Lanes that have not ended; that wait at a barrier; that looped enough; that wait for lanes at a warp-level instruction.</summary>
     public uint Alive { get; set; }

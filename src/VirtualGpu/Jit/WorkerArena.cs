@@ -1,20 +1,26 @@
-// Memory of a worker, kept from launch to launch so that a small kernel does not pay for fresh pages.
+// Memory of a worker, native and managed, kept from launch to launch: a small kernel pays for no fresh pages, and a long run of
+// launches leaves the garbage collector nothing to do.
 using System.Collections.Concurrent;
 using System.Runtime.InteropServices;
 
 namespace FashionFlow.VirtualGpu.Jit;
 
-/// <summary>Takes pieces off large chunks of native memory; all are given back at once.</summary>
+/// <summary>Takes pieces off large chunks of native memory, and warps and barriers off lists; all are given back at once.</summary>
 internal sealed unsafe class WorkerArena
 {
     private const long ChunkBytes = 1 << 20;
     private const long MostKeptBytes = 64L << 20;
+    private const int MostKeptWarps = 1024;
 
     private static readonly ConcurrentBag<WorkerArena> Idle = [];
 
     private readonly List<(nint Memory, long Bytes)> _chunks = [];
+    private readonly List<WarpState> _warps = [];
+    private readonly List<BarrierState[]> _barriers = [];
     private int _chunk;
     private long _used;
+    private int _usedWarps;
+    private int _usedBarriers;
 
     private WorkerArena()
     {
@@ -45,16 +51,63 @@ internal sealed unsafe class WorkerArena
         return place;
     }
 
+    /// <summary>A warp whose places are set and which has not been prepared; its other state is that of some earlier one.</summary>
+    public WarpState TakeWarp(int index, nint frame, nint local)
+    {
+        if (_usedWarps == _warps.Count)
+        {
+            _warps.Add(new WarpState());
+        }
+
+        var warp = _warps[_usedWarps++];
+        warp.Index = index;
+        warp.Frame = frame;
+        warp.Local = local;
+        warp.IsPrepared = false;
+        return warp;
+    }
+
+    /// <summary>The barriers of a block, as some earlier block left them.</summary>
+    public BarrierState[] TakeBarriers()
+    {
+        if (_usedBarriers == _barriers.Count)
+        {
+            _barriers.Add(new BarrierState[ResidentBlock.BarrierCount]);
+        }
+
+        return _barriers[_usedBarriers++];
+    }
+
     /// <summary>Gives all pieces back, and the arena to the next launch.</summary>
     public void Return()
     {
-        if (_chunks.Sum(c => c.Bytes) > MostKeptBytes)
+        var bytes = 0L;
+        foreach (var (_, size) in _chunks)
+        {
+            bytes += size;
+        }
+
+        if (bytes > MostKeptBytes)
         {
             Release();
         }
 
+        if (_warps.Count > MostKeptWarps)
+        {
+            _warps.Clear();
+            _barriers.Clear();
+        }
+
+        // A warp must not keep the code of a kernel alive that is unloaded.
+        for (var i = 0; i < Math.Min(_usedWarps, _warps.Count); i++)
+        {
+            _warps[i].Version = null;
+        }
+
         _chunk = 0;
         _used = 0;
+        _usedWarps = 0;
+        _usedBarriers = 0;
         Idle.Add(this);
     }
 
