@@ -32,9 +32,10 @@ public sealed class DeviceContext : IDisposable
 
     /// <summary>Opens a device by its specification and makes a context that owns it.</summary>
     /// <param name="specification">auto, cuda, cuda:N, virtual or virtual:sm_NN; see <see cref="DeviceSelector"/>.</param>
+    /// <param name="workerThreads">Host threads of a virtual device; 0 takes one a core. A GPU has no use for it.</param>
     /// <exception cref="ArgumentException">The specification has another form.</exception>
     /// <exception cref="GpuException">There is no such device; the message says what to do.</exception>
-    public static DeviceContext Open(string specification = "auto") => new(DeviceSelector.Open(specification));
+    public static DeviceContext Open(string specification = "auto", int workerThreads = 0) => new(DeviceSelector.Open(specification, workerThreads));
 
     /// <summary>The device.</summary>
     public GpuDevice Device { get; }

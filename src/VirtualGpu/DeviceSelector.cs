@@ -17,9 +17,10 @@ public static partial class DeviceSelector
     /// <c>auto</c> takes the first GPU where there is one, else the virtual device; <c>cuda</c> and <c>cuda:n</c> insist on a
     /// GPU; <c>virtual</c> and <c>virtual:sm_80</c> take the virtual device.
     /// </param>
+    /// <param name="workerThreads">Host threads of a virtual device, which change its speed alone; 0 takes one a core.</param>
     /// <exception cref="ArgumentException">The specification has another form.</exception>
     /// <exception cref="GpuException">There is no such device; the message says what to do.</exception>
-    public static GpuDevice Open(string specification)
+    public static GpuDevice Open(string specification, int workerThreads = 0)
     {
         var match = SpecificationPattern().Match(specification);
         if (!match.Success)
@@ -29,24 +30,25 @@ public static partial class DeviceSelector
 
         if (match.Groups["auto"].Success)
         {
-            return CudaDriver.TryInitialize().State == CudaDriverState.Ready ? CudaDevice.Open() : OpenVirtual("");
+            return CudaDriver.TryInitialize().State == CudaDriverState.Ready ? CudaDevice.Open() : OpenVirtual("", workerThreads);
         }
 
-        return match.Groups["cuda"].Success ? OpenCuda(match.Groups["ordinal"].Value) : OpenVirtual(match.Groups["number"].Value);
+        return match.Groups["cuda"].Success ? OpenCuda(match.Groups["ordinal"].Value) : OpenVirtual(match.Groups["number"].Value, workerThreads);
     }
 
     private static CudaDevice OpenCuda(string ordinal) =>
         CudaDevice.Open(ordinal.Length == 0 ? 0 : int.Parse(ordinal, NumberStyles.None, CultureInfo.InvariantCulture));
 
-    private static VirtualDevice OpenVirtual(string number)
+    private static VirtualDevice OpenVirtual(string number, int workerThreads)
     {
+        var options = new VirtualDeviceOptions { WorkerThreads = workerThreads };
         if (number.Length == 0)
         {
-            return new VirtualDevice();
+            return new VirtualDevice(options);
         }
 
         var capability = int.Parse(number, NumberStyles.None, CultureInfo.InvariantCulture);
-        return new VirtualDevice(new VirtualDeviceOptions { ComputeCapability = new(capability / 10, capability % 10) });
+        return new VirtualDevice(options with { ComputeCapability = new(capability / 10, capability % 10) });
     }
 
     [GeneratedRegex(@"\A(?:(?<auto>auto)|(?<cuda>cuda)(?::(?<ordinal>\d{1,3}))?|virtual(?::sm_(?<number>\d{2,3}))?)\z", RegexOptions.ExplicitCapture)]
