@@ -9,6 +9,16 @@ internal sealed record ProgramResult(int ExitCode, string Output, string Error)
 {
     public string[] ErrorLines => Error.Split('\n', StringSplitOptions.RemoveEmptyEntries);
 
+    /// <summary>Asserts that one line of error says so, also where notes and progress stand before it, and that nothing shows a stack.</summary>
+    public void MustHaveSaid(string message)
+    {
+        using (Assert.EnterMultipleScope())
+        {
+            Assert.That(ErrorLines.Where(l => l.StartsWith("error: ", StringComparison.Ordinal)), Has.One.Contains(message), Error);
+            Assert.That(Error, Does.Not.Contain("   at ").And.Not.Contain("Exception"));
+        }
+    }
+
     /// <summary>Asserts what every failure owes its user: the code, one clear line, at most one more, no stack trace.</summary>
     public void MustFail(int exitCode, string message)
     {
@@ -16,8 +26,8 @@ internal sealed record ProgramResult(int ExitCode, string Output, string Error)
         {
             Assert.That(ExitCode, Is.EqualTo(exitCode), Error);
             Assert.That(ErrorLines, Has.Length.InRange(1, 2), Error);
-            Assert.That(ErrorLines.FirstOrDefault(), Does.StartWith("error: ").And.Contains(message));
-            Assert.That(Error, Does.Not.Contain("   at "));
+            MustHaveSaid(message);
+            Assert.That(ErrorLines.FirstOrDefault(), Does.StartWith("error: "));
             Assert.That(Output, Is.Empty);
         }
     }
@@ -40,6 +50,26 @@ internal static class BuiltProgram
     public static ProgramResult RunIn(string? folder, Dictionary<string, string>? environment, params string[] arguments)
     {
         using var process = Start(folder, environment, arguments);
+        return Wait(process);
+    }
+
+    /// <summary>Runs a script of bash in which <c>fashionflow</c> is the program.</summary>
+    public static ProgramResult Shell(string folder, string script, Dictionary<string, string>? environment = null)
+    {
+        var start = new ProcessStartInfo("/bin/bash", ["-c", $"fashionflow() {{ '{Host}' exec '{Assembly}' \"$@\"; }}; export -f fashionflow\n{script}"])
+        {
+            UseShellExecute = false,
+            RedirectStandardInput = true,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+            WorkingDirectory = folder,
+        };
+        foreach (var (name, value) in environment ?? [])
+        {
+            start.Environment[name] = value;
+        }
+
+        using var process = Process.Start(start)!;
         return Wait(process);
     }
 

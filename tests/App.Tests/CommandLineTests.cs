@@ -34,7 +34,7 @@ public sealed class CommandLineTests
         using (Assert.EnterMultipleScope())
         {
             Assert.That(result.ExitCode, Is.Zero);
-            Assert.That(result.Output, Does.Match("generate .*\n +demo .*\n +compare .*\n +inspect .*\n +doctor .*\n +version ").And.Contain("Exit codes:").And.Not.Contain("source tree"));
+            Assert.That(result.Output, Does.Match("generate .*\n +demo .*\n +verify .*\n +compare .*\n +inspect .*\n +doctor .*\n +version .*\n +completion ").And.Contain("Exit codes:").And.Not.Contain("source tree"));
         }
     }
 

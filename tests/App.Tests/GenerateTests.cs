@@ -29,50 +29,13 @@ public sealed class GenerateTests : IDisposable
 
         var (width, height) = DemoModelSize();
         Assert.That(first.Output, Does.StartWith($"a.mp4: 4 frames of {width} x {height} at 8 fps, made in "));
-        Assert.That(_folder.Names, Is.EqualTo(new[] { "a.mp4", "b.mp4", "c.mp4", "dress.jpg" }));
+        Assert.That(_folder.Names, Is.EqualTo(new[] { "a.mp4", "a.mp4.json", "b.mp4", "b.mp4.json", "c.mp4", "c.mp4.json", "dress.jpg" }));
         Assert.That(
             MediaWriterTests.Probe(_folder["a.mp4"], "stream=codec_name,width,height,pix_fmt,r_frame_rate,nb_read_frames"),
             Is.EqualTo($"h264,{width},{height},yuv420p,8/1,4"));
-        Assert.That(MediaWriterTests.Decode(_folder["a.mp4"]), Is.EqualTo(MediaWriterTests.Decode(_folder["b.mp4"])));
+        Assert.That(File.ReadAllBytes(_folder["a.mp4"]), Is.EqualTo(File.ReadAllBytes(_folder["b.mp4"])));
         Assert.That(MediaWriterTests.Decode(_folder["a.mp4"]), Is.Not.EqualTo(MediaWriterTests.Decode(_folder["c.mp4"])));
-        var recipe = MediaWriterTests.Probe(_folder["a.mp4"], "format_tags=comment");
-        Assert.That(recipe, Does.Contain("\"seed\"\":\"\"7\"\"").And.Contain("\"compat\"\":\"\"fixed\"\"").And.Contain("\"device\"\":\"\"virtual\"\""));
-    }
-
-    // What must be refused before any work is done: exit code and message.
-    [TestCase("generate missing.jpg -o out.mp4", 3, "missing.jpg does not exist")]
-    [TestCase("generate text.jpg -o out.mp4", 3, "text.jpg is not a picture but a text file")]
-    [TestCase("generate empty.png -o out.mp4", 3, "empty.png is empty")]
-    [TestCase("generate half.jpg -o out.mp4", 3, "half.jpg is cut short")]
-    [TestCase("generate . -o out.mp4", 3, ". is a folder, not a picture")]
-    [TestCase("generate dress.jpg -o none/out.mp4", 5, "the folder of none/out.mp4 does not exist")]
-    [TestCase("generate dress.jpg -o out.avi", 2, "--output must end in .mp4, not 'out.avi'")]
-    [TestCase("generate dress.jpg", 2, "'--output' is required")]
-    [TestCase("generate", 2, "PICTURE is missing")]
-    [TestCase("generate dress.jpg other.jpg -o out.mp4", 2, "'other.jpg' is not an argument of fashionflow generate")]
-    [TestCase("generate dress.jpg -o out.mp4 --frames 3", 2, "3 frames do not fit this model")]
-    [TestCase("generate dress.jpg -o out.mp4 --frames 0", 2, "--frames must be a whole number from 1 to 100000, not '0'")]
-    [TestCase("generate dress.jpg -o out.mp4 --steps 1001", 2, "1001 steps are not possible")]
-    [TestCase("generate dress.jpg -o out.mp4 --steps many", 2, "--steps must be a whole number from 1 to 1000000, not 'many'")]
-    [TestCase("generate dress.jpg -o out.mp4 --steps", 2, "'--steps'")]
-    [TestCase("generate dress.jpg -o out.mp4 --sampler euler", 2, "--sampler must be ddpm or ddim, not 'euler'")]
-    [TestCase("generate dress.jpg -o out.mp4 --compat mine", 2, "--compat must be fashionflow or fixed, not 'mine'")]
-    [TestCase("generate dress.jpg -o out.mp4 --seed -1", 2, "--seed must be a whole number from 0 to 18446744073709551615, not '-1'")]
-    [TestCase("generate dress.jpg -o out.mp4 --fps 0", 2, "--fps must be a number above 0 and at most 1000, not '0'")]
-    [TestCase("generate dress.jpg -o out.mp4 --device tpu", 2, "--device must be auto, cuda, cuda:N, virtual or virtual:sm_NN, not 'tpu'")]
-    [TestCase("generate dress.jpg -o out.mp4 --device virtual:sm_12", 4, "sm_12")]
-    [TestCase("generate dress.jpg -o out.mp4 --device cuda:99", 4, "CUDA_ERROR_")]
-    [TestCase("generate dress.jpg -o out.mp4 --model none", 3, "none")]
-    [TestCase("generate dress.jpg -o out.mp4 --model damaged", 3, "unet.safetensors")]
-    [TestCase("generate dress.jpg -o out.mp4 --model nothing", 3, "unet.safetensors is missing")]
-    [TestCase("generate dress.jpg -o out.mp4 --model broken-config", 3, "config.json: not valid JSON at line 1")]
-    [TestCase("generate dress.jpg -o out.mp4 --sede 1", 2, "'--sede' is not an option of fashionflow generate")]
-    public void Bad_input_is_one_clear_line(string line, int exitCode, string message)
-    {
-        Prepare();
-        var before = _folder.Names;
-        BuiltProgram.RunIn(_folder.Path, null, line.Split(' ')).MustFail(exitCode, message);
-        Assert.That(_folder.Names, Is.EqualTo(before));
+        Assert.That(MediaWriterTests.Probe(_folder["a.mp4"], "format_tags=comment"), Does.Contain("\"seed\"\":7,").And.Contain("\"kind\"\":\"\"virtual\"\""));
     }
 
     [TestCase("generate dress.jpg -o out.mp4")]
@@ -143,7 +106,9 @@ public sealed class GenerateTests : IDisposable
         var (width, height) = DemoModelSize();
         using (Assert.EnterMultipleScope())
         {
-            Assert.That(Directory.GetFiles(_folder["out"]).Select(Path.GetFileName).Order(StringComparer.Ordinal), Is.EqualTo(new[] { "demo.mp4", "demo.png" }));
+            Assert.That(
+                Directory.GetFiles(_folder["out"]).Select(Path.GetFileName).Order(StringComparer.Ordinal),
+                Is.EqualTo(new[] { "demo.mp4", "demo.mp4.json", "demo.png", "demo.sheet.png" }));
             Assert.That(result.Output, Does.Contain("Untrained").And.Contain("every stage runs").And.Contain("sm_80"));
             Assert.That(result.Output, Does.Contain($"frames of {width} x {height}"));
         }
@@ -162,7 +127,7 @@ public sealed class GenerateTests : IDisposable
         {
             Assert.That(result.Error, Does.Not.Contain("\u001b"));
             Assert.That(result.ErrorLines[0], Does.EndWith("; ddim, 2 steps, 4 frames, seed 0, compat fixed"));
-            Assert.That(result.Error, Does.Match("encode picture: .* s\nsample video: 2 steps in .* s\ndecode frames: 4 frames in .* s\n$"));
+            Assert.That(result.Error, Does.Match("encode picture: .* s, peak \\d+ MiB\nsample video: 2 steps in .* s, peak \\d+ MiB\ndecode frames: 4 frames in .* s, peak \\d+ MiB\n$"));
             Assert.That(result.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries), Has.Length.EqualTo(1));
         }
     }
@@ -171,21 +136,7 @@ public sealed class GenerateTests : IDisposable
         _folder.Path, null,
         ["generate", "dress.jpg", "-o", output, "--frames", "4", "--steps", "2", "--fps", "8", "--compat", "fixed", "--device", "virtual", .. options]);
 
-    private void Prepare()
-    {
-        TestPictures.Write(_folder["dress.jpg"], 200, 240);
-        File.WriteAllText(_folder["text.jpg"], "The dress is blue.\n");
-        File.WriteAllBytes(_folder["empty.png"], []);
-        File.WriteAllBytes(_folder["half.jpg"], File.ReadAllBytes(_folder["dress.jpg"])[..2000]);
-
-        // A header that promises more bytes than there are.
-        Directory.CreateDirectory(_folder["damaged"]);
-        var header = "{\"a\":{\"dtype\":\"F32\",\"shape\":[1000],\"data_offsets\":[0,4000]}}"u8.ToArray();
-        File.WriteAllBytes(_folder["damaged/unet.safetensors"], [.. BitConverter.GetBytes((ulong)header.Length), .. header, .. new byte[100]]);
-        Directory.CreateDirectory(_folder["nothing"]);
-        Directory.CreateDirectory(_folder["broken-config"]);
-        File.WriteAllText(_folder["broken-config/config.json"], "{ frames }");
-    }
+    private void Prepare() => TestPictures.Write(_folder["dress.jpg"], 200, 240);
 
     private static JsonElement DemoModel() =>
         JsonDocument.Parse(File.ReadAllText(Path.Combine(Places.DemoModel(), "config.json"))).RootElement;

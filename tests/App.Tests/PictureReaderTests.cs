@@ -19,7 +19,7 @@ public sealed class PictureReaderTests
                 image =>
                 {
                     PictureWriter.WritePng(image, folder["a.png"]);
-                    return PictureReader.Read(folder["a.png"]).Data.SequenceEqual(image.Data);
+                    return PictureReader.Read(folder["a.png"]).Image.Data.SequenceEqual(image.Data);
                 },
                 iter: 50,
                 threads: 1);
@@ -35,7 +35,7 @@ public sealed class PictureReaderTests
         using var bitmap = TestPictures.Draw(90, 70);
         File.WriteAllBytes(folder["a"], TestPictures.Encode(bitmap, format));
         File.WriteAllBytes(folder["b"], TestPictures.Encode(bitmap, SKEncodedImageFormat.Png));
-        var (lossy, exact) = (PictureReader.Read(folder["a"]), PictureReader.Read(folder["b"]));
+        var (lossy, exact) = (PictureReader.Read(folder["a"]).Image, PictureReader.Read(folder["b"]).Image);
         Assert.That((lossy.Width, lossy.Height), Is.EqualTo((90, 70)));
         Assert.That(lossy.Data.Zip(exact.Data, (a, b) => Math.Abs(a - b)).Average(), Is.LessThan(4));
     }
@@ -45,7 +45,7 @@ public sealed class PictureReaderTests
     {
         using var folder = new TemporaryFolder();
         File.WriteAllBytes(folder["a.bmp"], TestPictures.Bmp(5, 3, 10, 20, 30));
-        var image = PictureReader.Read(folder["a.bmp"]);
+        var image = PictureReader.Read(folder["a.bmp"]).Image;
         Assert.That((image.Width, image.Height), Is.EqualTo((5, 3)));
         Assert.That(image.Data.Chunk(3), Is.All.EqualTo(new byte[] { 10, 20, 30 }));
     }
@@ -55,7 +55,55 @@ public sealed class PictureReaderTests
     {
         using var folder = new TemporaryFolder();
         File.WriteAllBytes(folder["a.gif"], TestPictures.TwoFrameGif());
-        Assert.That(PictureReader.Read(folder["a.gif"]).Data, Is.EqualTo(new byte[] { 255, 0, 0 }));
+        Assert.That(PictureReader.Read(folder["a.gif"]).Image.Data, Is.EqualTo(new byte[] { 255, 0, 0 }));
+        Assert.That(PictureReader.Read(folder["a.gif"], 1).Image.Data, Is.EqualTo(new byte[] { 0, 0, 255 }), "unless another is asked for");
+        Assert.That(Assert.Throws<UserError>(() => PictureReader.Read(folder["a.gif"], 2))!.Message, Is.EqualTo($"{folder["a.gif"]} has no frame 2: it has 2"));
+    }
+
+    [TestCase("mp4")]
+    [TestCase("webm")]
+    [TestCase("avi")]
+    [TestCase("ts")]
+    public void Of_a_video_the_frame_asked_for_is_read(string container)
+    {
+        using var folder = new TemporaryFolder();
+        // A name that ffmpeg would take for a protocol, were it not told otherwise.
+        var path = folder[$"a:b 'c.{container}"];
+        Run("ffmpeg", "-v", "error", "-f", "lavfi", "-i", "color=red:s=64x48:r=10:d=0.5,format=yuv444p[a];color=blue:s=64x48:r=10:d=0.5,format=yuv444p[b];[a][b]concat", $"file:{path}");
+        using (Assert.EnterMultipleScope())
+        {
+            // The encoders' default quality on a flat colour, after yuv with a sixteenth less range: a few levels.
+            Assert.That(PictureReader.Read(path).Image[30, 20].ToArray(), Is.EqualTo(new byte[] { 255, 0, 0 }).Within(8));
+            Assert.That(PictureReader.Read(path, 7).Image[30, 20].ToArray(), Is.EqualTo(new byte[] { 0, 0, 255 }).Within(8));
+            Assert.That(Assert.Throws<UserError>(() => PictureReader.Read(path, 10))!.Message, Does.EndWith("has no frame 10: it has 10"));
+        }
+    }
+
+    // tests/data/cmyk.jpg: 32 x 8 pixels in four blocks of cyan, magenta, yellow and black ink, full coverage, quality 95, with
+    // Adobe's marker (inverted CMYK), as ImageMagick 6.9 writes it.
+    [Test]
+    public void Cmyk_becomes_rgb()
+    {
+        var image = PictureReader.Read(Path.Combine(Places.SourceTree!, "tests", "data", "cmyk.jpg")).Image;
+        byte[][] expected = [[0, 255, 255], [255, 0, 255], [255, 255, 0], [0, 0, 0]];
+        Assert.That((image.Width, image.Height), Is.EqualTo((32, 8)));
+        for (var i = 0; i < 4; i++)
+        {
+            // Without a profile a channel is (255 - ink)(255 - black) / 255; JPEG rounds by a level or two.
+            Assert.That(image[(i * 8) + 4, 4].ToArray(), Is.EqualTo(expected[i]).Within(4), $"ink {i}");
+        }
+    }
+
+    [Test]
+    public void A_picture_may_come_through_a_pipe()
+    {
+        using var folder = new TemporaryFolder();
+        TestPictures.Write(folder["a.png"], 20, 30);
+        Run("mkfifo", folder["pipe"]);
+        var writer = Task.Run(() => File.WriteAllBytes(folder["pipe"], File.ReadAllBytes(folder["a.png"])));
+        var picture = PictureReader.Read(folder["pipe"]);
+        writer.Wait();
+        Assert.That(picture, Is.EqualTo(PictureReader.Read(folder["a.png"])).Using<SourcePicture>((a, b) => a.Sha256 == b.Sha256 && a.Image.Data.SequenceEqual(b.Image.Data)));
     }
 
     [Test]
@@ -65,7 +113,7 @@ public sealed class PictureReaderTests
         using var bitmap = new SKBitmap(new SKImageInfo(8, 8, SKColorType.Gray8, SKAlphaType.Opaque));
         bitmap.Erase(new SKColor(77, 77, 77));
         File.WriteAllBytes(folder["a.png"], TestPictures.Encode(bitmap, SKEncodedImageFormat.Png));
-        Assert.That(PictureReader.Read(folder["a.png"]).Data, Is.All.EqualTo(77));
+        Assert.That(PictureReader.Read(folder["a.png"]).Image.Data, Is.All.EqualTo(77));
     }
 
     [Test]
@@ -78,7 +126,7 @@ public sealed class PictureReaderTests
         bitmap.SetPixel(2, 0, new SKColor(200, 100, 0, 51));
         File.WriteAllBytes(folder["a.png"], TestPictures.Encode(bitmap, SKEncodedImageFormat.Png));
         // 51/255 is one fifth: 200/5 + 255*4/5 = 244, 100/5 + 204 = 224, 204.
-        Assert.That(PictureReader.Read(folder["a.png"]).Data, Is.EqualTo(new byte[] { 200, 100, 0, 255, 255, 255, 244, 224, 204 }));
+        Assert.That(PictureReader.Read(folder["a.png"]).Image.Data, Is.EqualTo(new byte[] { 200, 100, 0, 255, 255, 255, 244, 224, 204 }));
     }
 
     // EXIF 2.3, 4.6.4: on which side of the shown picture the stored one's first row and first column lie.
@@ -103,7 +151,7 @@ public sealed class PictureReaderTests
         }
 
         File.WriteAllBytes(folder["a.jpg"], TestPictures.WithOrientation(TestPictures.Encode(bitmap, SKEncodedImageFormat.Jpeg), (byte)orientation));
-        var image = PictureReader.Read(folder["a.jpg"]);
+        var image = PictureReader.Read(folder["a.jpg"]).Image;
         Assert.That((image.Width, image.Height), Is.EqualTo(orientation <= 4 ? (48, 32) : (32, 48)));
 
         // In a block of one colour JPEG (quality 95) rounds luma and chroma to a level or two, and so each of the three channels.
@@ -123,7 +171,8 @@ public sealed class PictureReaderTests
         Refused(folder["notes.jpg"], "is not a picture but a text file");
         Refused(folder["empty.png"], "is empty");
         Refused(folder["noise.png"], "is not a picture that can be read here");
-        Refused(folder["clip.mp4"], "is not a picture but a video");
+        Refused(folder["clip.mp4"], "cannot be decoded");
+        Refused("/dev/zero", "has more than 512 MiB");
         Refused(folder["half.jpg"], "is cut short");
         Refused(folder["missing.jpg"], "does not exist");
         Refused(folder.Path, "is a folder, not a picture");
@@ -145,11 +194,18 @@ public sealed class PictureReaderTests
     public void A_jpeg_decodes_to_the_references_bytes(string name)
     {
         // image_u8_hwc was decoded by PIL through libjpeg, as Skia does it: the same integer transform and upsampling.
-        var image = PictureReader.Read(Shared($"data/garments/{name}.jpg"));
+        var image = PictureReader.Read(Shared($"data/garments/{name}.jpg")).Image;
         var golden = File.ReadAllBytes(Shared("golden/clip_preprocess.safetensors"));
         var start = 8 + BitConverter.ToInt32(golden);
         Assert.That((image.Width, image.Height), Is.EqualTo((512, 640)));
         Assert.That(image.Data, Is.EqualTo(golden[start..(start + image.Data.Length)]));
+    }
+
+    private static void Run(string program, params string[] arguments)
+    {
+        using var process = System.Diagnostics.Process.Start(program, arguments);
+        process.WaitForExit();
+        Assert.That(process.ExitCode, Is.Zero);
     }
 
     private static void Refused(string path, string message)

@@ -99,15 +99,21 @@ public sealed class PipelineTests
     }
 
     [Test]
-    public void A_video_says_how_it_was_made()
+    public void A_picture_of_other_proportions_is_fitted_as_asked_else_as_the_mode_does()
     {
         using var context = GoldenFiles.OpenChecked();
         using var pipeline = FashionFlowPipeline.Create(context, TinyModel.Configuration);
-        var said = pipeline.Describe(Short);
-        Assert.That(said["compat"], Is.EqualTo("fashionflow"));
-        Assert.That(said["model"], Is.EqualTo("untrained"));
-        Assert.That(said["steps"], Is.EqualTo("3"));
-        Assert.That(said["seed"], Is.EqualTo("11"));
+        Assert.That(pipeline.Resolve(Short).Fit, Is.EqualTo(PictureFit.Stretch));
+        Assert.That(pipeline.Resolve(Short with { Compatibility = CompatibilityOptions.Fixed }).Fit, Is.EqualTo(PictureFit.Crop));
+        Assert.That(pipeline.Resolve(Short with { Fit = PictureFit.Pad, Compatibility = CompatibilityOptions.Fixed }).Fit, Is.EqualTo(PictureFit.Pad));
+        var wide = new Rgb8Image(60, 24);
+        for (var i = 0; i < wide.Data.Length; i++)
+        {
+            wide.Data[i] = (byte)(i * 7 % 251);
+        }
+
+        var frames = Enum.GetValues<PictureFit>().Select(fit => Generate(pipeline, Short with { Fit = fit }, picture: wide)[0].Data);
+        Assert.That(frames.Select(Convert.ToHexString), Is.Unique);
     }
 
     [Test]
@@ -161,13 +167,13 @@ public sealed class PipelineTests
         }
     }
 
-    private static List<Rgb8Image> Generate(FashionFlowPipeline pipeline, GenerationOptions options, IProgress<GenerationProgress>? progress = null)
+    private static List<Rgb8Image> Generate(FashionFlowPipeline pipeline, GenerationOptions options, IProgress<GenerationProgress>? progress = null, Rgb8Image? picture = null)
     {
         var frames = new List<Rgb8Image>();
-        pipeline.Generate(TinyModel.Picture(), options, progress, (i, frame) =>
+        pipeline.Generate(picture ?? TinyModel.Picture(), options, progress, (i, frame) =>
         {
             Assert.That(i, Is.EqualTo(frames.Count));
-            frames.Add(frame);
+            frames.Add(new Rgb8Image(frame.Width, frame.Height, [.. frame.Data]));
         });
         return frames;
     }

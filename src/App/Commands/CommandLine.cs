@@ -2,6 +2,8 @@
 using System.CommandLine;
 using System.CommandLine.Help;
 using System.CommandLine.Invocation;
+using System.CommandLine.Parsing;
+using FashionFlow.App.Media;
 using FashionFlow.App.Terminal;
 using FashionFlow.Diffusion;
 using FashionFlow.Gpu;
@@ -20,13 +22,14 @@ internal static class CommandLine
         """
         Exit codes:
           0    done
-          1    done, and the answer is no: compare found a difference, doctor found something missing
+          1    done, and the answer is no: compare or verify found a difference, doctor something missing
           2    the command line is wrong
           3    an input (picture, model, reference) is missing or damaged
           4    the device is not there, or failed
-          5    the output could not be written
+          5    an output could not be written, or exists and is kept
+               several pictures: the code of the first that failed; the others are made
           70   an error of the program itself
-          130  stopped by Ctrl-C (129: terminal closed, 143: SIGTERM); no file is left behind
+          130  stopped by Ctrl-C (129: terminal closed, 143: SIGTERM); no unfinished file is left behind
         """;
 
     /// <summary>Runs one command line.</summary>
@@ -35,7 +38,7 @@ internal static class CommandLine
     {
         var root = Build(screen, interruption);
         var parsed = root.Parse(arguments);
-        if (parsed.Errors.Count > 0)
+        if (parsed.Errors.Count > 0 || NotUnderstood(parsed) is not null)
         {
             return Refuse(parsed, screen);
         }
@@ -50,7 +53,7 @@ internal static class CommandLine
         }
         catch (OperationCanceledException) when (interruption.Token.IsCancellationRequested)
         {
-            screen.WriteError("stopped; no file was written", advice: null);
+            screen.WriteError($"stopped; {WhatIsThere(PendingOutput.Committed)}", advice: null);
             return interruption.ExitCode;
         }
         catch (Exception e)
@@ -59,7 +62,8 @@ internal static class CommandLine
         }
     }
 
-    private static Command Build(Screen screen, Interruption interruption)
+    /// <summary>The tree of commands.</summary>
+    internal static Command Build(Screen screen, Interruption interruption)
     {
         var root = new Command(ProgramName, "Turns a still picture of a garment into a video of it moving, on NVIDIA GPUs or the built-in virtual one.");
         var version = new Option<bool>("--version") { Description = "Print the version." };
@@ -70,10 +74,13 @@ internal static class CommandLine
         root.Options.Add(help);
         root.Subcommands.Add(GenerateCommand.Create(screen, interruption.Token));
         root.Subcommands.Add(DemoCommand.Create(screen, interruption.Token));
+        root.Subcommands.Add(VerifyCommand.Create(screen, interruption.Token));
         root.Subcommands.Add(CompareCommand.Create(screen, interruption.Token));
         root.Subcommands.Add(InspectCommand.Create(screen, interruption.Token));
         root.Subcommands.Add(DoctorCommand.Create(screen));
         root.Subcommands.Add(VersionCommand.Create(screen));
+        root.Subcommands.Add(CompletionCommand.Create(screen));
+        root.Subcommands.Add(CompletionCommand.CreateAnswer(screen, root));
         root.Subcommands.Add(KernelsCommand.Create(screen));
         root.SetAction(parsed =>
         {
@@ -93,10 +100,9 @@ internal static class CommandLine
         }
 
         var advice = $"see: {string.Join(' ', path)} --help";
-        var message = Decapitalise(parsed.Errors[0].Message);
-        if (parsed.UnmatchedTokens.Count > 0)
+        var message = parsed.Errors.Count > 0 ? Decapitalise(parsed.Errors[0].Message) : string.Empty;
+        if (NotUnderstood(parsed) is { } word)
         {
-            var word = parsed.UnmatchedTokens[0];
             var isOption = word.StartsWith('-');
             message = $"'{word}' is not {(isOption ? "an option" : path.Count == 1 ? "a command" : "an argument")} of {string.Join(' ', path)}";
             var command = parsed.CommandResult.Command;
@@ -114,6 +120,26 @@ internal static class CommandLine
         screen.WriteError(message, advice);
         return ExitCode.Usage;
     }
+
+    // A mistyped option is a further argument to the parser where a command takes several; after "--" it is meant as one.
+    private static string? NotUnderstood(ParseResult parsed)
+    {
+        if (parsed.UnmatchedTokens.Count > 0)
+        {
+            return parsed.UnmatchedTokens[0];
+        }
+
+        var options = parsed.Tokens.TakeWhile(t => t.Type != TokenType.DoubleDash).Where(t => t.Type == TokenType.Argument && t.Value is ['-', _, ..]).ToHashSet();
+        return parsed.CommandResult.Command.Arguments.SelectMany(a => parsed.GetResult(a)?.Tokens ?? []).FirstOrDefault(options.Contains)?.Value;
+    }
+
+    // Each file is whole or not there at all.
+    private static string WhatIsThere(IReadOnlyList<string> files) => files.Count switch
+    {
+        0 => "no file was written",
+        <= 4 => $"written before that: {string.Join(", ", files)}",
+        _ => $"{files.Count} files were written before that, the last is {files[^1]}",
+    };
 
     // What a command is about comes before its options.
     private static string? Missing(ParseResult parsed) => parsed.CommandResult.Command.Arguments
@@ -133,7 +159,7 @@ internal static class CommandLine
         };
 
         // Lower layers put their advice on a line of its own.
-        if (advice is null && message.IndexOf('\n', StringComparison.Ordinal) is > 0 and var end)
+        if (e is not UserError && advice is null && message.IndexOf('\n', StringComparison.Ordinal) is > 0 and var end)
         {
             (message, advice) = (message[..end], message[end..]);
         }
@@ -143,12 +169,12 @@ internal static class CommandLine
         screen.WriteError(message, lines is null ? advice : null);
         if (lines is not null)
         {
-            screen.Note(lines.Trim('\r', '\n'));
+            screen.Explain(lines.Trim('\r', '\n'));
         }
 
         if (Environment.GetEnvironmentVariable("FASHIONFLOW_DEBUG") == "1")
         {
-            screen.Note(e.ToString());
+            screen.Explain(e.ToString());
         }
 
         return code;

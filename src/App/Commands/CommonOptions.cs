@@ -1,5 +1,6 @@
 // Options that several commands share, with errors in plain words.
 using System.CommandLine;
+using System.CommandLine.Parsing;
 using System.Globalization;
 
 namespace FashionFlow.App.Commands;
@@ -16,15 +17,18 @@ internal static class CommonOptions
             DefaultValueFactory = _ => "auto",
             HelpName = "DEVICE",
         };
-        option.Validators.Add(result =>
-        {
-            if (result.Tokens is [var token] && !IsDevice(token.Value))
-            {
-                result.AddError($"--device must be auto, cuda, cuda:N, virtual or virtual:sm_NN, not '{token.Value}'");
-            }
-        });
+        option.Validators.Add(CheckDevice);
         option.CompletionSources.Add("auto", "cuda", "virtual");
         return option;
+    }
+
+    /// <summary>Refuses what names no device.</summary>
+    public static void CheckDevice(OptionResult result)
+    {
+        if (result.Tokens is [var token] && !IsDevice(token.Value))
+        {
+            result.AddError($"--device must be auto, cuda, cuda:N, virtual or virtual:sm_NN, not '{token.Value}'");
+        }
     }
 
     /// <summary><c>--seed</c>.</summary>
@@ -47,6 +51,15 @@ internal static class CommonOptions
 
     /// <summary><c>--json</c>: results for programs on standard output, all else on standard error.</summary>
     public static Option<bool> Json() => new("--json") { Description = "Print one line of JSON a result on standard output; everything else goes to standard error." };
+
+    /// <summary><c>--quiet</c>: errors alone.</summary>
+    public static Option<bool> Quiet() => new("--quiet", "-q") { Description = "Say nothing but errors (and the results that --json asks for)." };
+
+    /// <summary><c>--threads</c>: of the virtual GPU.</summary>
+    public static Option<int?> Threads() => Count("--threads", "T", "Host threads of the virtual GPU; the result does not depend on it. Default: one a core.", 1, 1024);
+
+    /// <summary><c>--model</c>.</summary>
+    public static Option<string?> Model() => new("--model", "-m") { Description = "The model's folder: config.json and safetensors files. Default: the demo model.", HelpName = "DIR" };
 
     /// <summary>A whole number within bounds; null when not given.</summary>
     public static Option<int?> Count(string name, string helpName, string description, int least, int most) => new(name)

@@ -1,13 +1,14 @@
 // demo: the whole pipeline on a picture of the project's own, so that a first try needs nothing but the program.
 using System.CommandLine;
 using System.Globalization;
+using FashionFlow.App.Generation;
 using FashionFlow.App.Media;
 using FashionFlow.App.Terminal;
 using FashionFlow.Diffusion;
 
 namespace FashionFlow.App.Commands;
 
-/// <summary>Writes demo.png and demo.mp4, and says what was done.</summary>
+/// <summary>Writes demo.png, demo.mp4 with its sidecar and demo.sheet.png, and says what was done.</summary>
 internal static class DemoCommand
 {
     /// <summary>The command.</summary>
@@ -15,69 +16,69 @@ internal static class DemoCommand
     {
         var output = new Option<string>("--output", "-o")
         {
-            Description = "The folder for demo.png and demo.mp4; it is made if it is not there.",
+            Description = "The folder for demo.png, demo.mp4 and demo.sheet.png; it is made if it is not there, and an earlier demo in it is replaced.",
             HelpName = "DIR",
             DefaultValueFactory = _ => "demo-output",
         };
         var steps = CommonOptions.Count("--steps", "N", "Denoising steps; fewer are quicker. Default: the demo model's.", 1, 1_000_000);
         var seed = CommonOptions.Seed();
         var device = CommonOptions.Device();
+        var threads = CommonOptions.Threads();
+        var quiet = CommonOptions.Quiet();
         var command = new WithExamples(
             "demo",
             "Draw a garment and run the whole pipeline on it with the demo model.",
             "demo",
             "demo -o /tmp/demo --steps 5 --seed 3 --device virtual:sm_80")
         {
-            output, steps, seed, device,
+            output, steps, seed, device, threads, quiet,
         };
         command.SetAction(parsed =>
         {
+            screen.IsQuiet = parsed.GetValue(quiet);
             var folder = parsed.GetRequiredValue(output);
-            Ffmpeg.Require();
-            MakeFolder(folder);
-            var (picturePath, videoPath) = (Path.Combine(folder, "demo.png"), Path.Combine(folder, "demo.mp4"));
+            VideoFormat.Mp4.Require();
             var model = Places.DemoModel();
-            var picture = DemoPicture.Render();
+            using var maker = new VideoMaker(model, parsed.GetRequiredValue(device), parsed.GetValue(threads) ?? 0);
+            var options = maker.Resolve(new GenerationOptions { Steps = parsed.GetValue(steps), Seed = parsed.GetValue(seed) });
+            PendingOutput.MakeFolder(folder);
+            var (picturePath, videoPath) = (Path.Combine(folder, "demo.png"), Path.Combine(folder, "demo.mp4"));
 
-            void Announce(VideoPlan plan)
+            // The picture is written first and read back: so it goes the way of any other.
+            PictureWriter.WritePng(DemoPicture.Render(), picturePath);
+            var picture = PictureReader.Read(picturePath);
+            Say($"picture  {picturePath}, {picture.Image.Width} x {picture.Image.Height}, drawn by the program");
+            Say($"model    {Short(model)}");
+            if (maker.Note is { } note)
             {
-                PictureWriter.WritePng(picture, picturePath);
-                var o = plan.Options;
-                screen.WriteLine($"picture  {picturePath}, {picture.Width} x {picture.Height}, drawn by the program");
-                screen.WriteLine($"model    {Short(model)}");
-                if (plan.Note is { } note)
-                {
-                    screen.WriteLine($"         {note}");
-                }
-
-                screen.WriteLine($"device   {plan.DeviceName}");
-                screen.WriteLine($"sampler  {o.Sampler.ToString().ToLowerInvariant()}, {o.Steps} steps, seed {o.Seed}");
+                Say($"         {note}");
             }
 
-            var options = new GenerationOptions { Steps = parsed.GetValue(steps), Seed = parsed.GetValue(seed) };
-            var job = new VideoJob(model, parsed.GetRequiredValue(device), options, FramesPerSecond: null, videoPath);
-            var report = job.Run(picture, screen, Announce, cancellation);
-            screen.WriteLine(string.Create(
+            var request = new VideoRequest(
+                picture, picturePath, Frame: 0, options, maker.Configuration.FrameRate, new VideoOutput(videoPath, VideoFormat.Mp4, Overwrite: true) { WithContactSheet = true });
+            var report = maker.Make(request, screen, Announce, cancellation);
+            var frames = report.Sidecar.Frames;
+            Say(string.Create(
                 CultureInfo.InvariantCulture,
-                $"video    {videoPath}, {report.Frames} frames of {report.Width} x {report.Height} at {report.FramesPerSecond:0.###} fps"));
-            screen.WriteLine(string.Create(
-                CultureInfo.InvariantCulture,
-                $"cost     {ProgressDisplay.Duration(report.Time)}, {report.PeakDeviceBytes / 1048576.0:0} MiB of device memory at most"));
+                $"video    {videoPath}, {frames.Sha256.Count} frames of {frames.Width} x {frames.Height} at {request.FramesPerSecond:0.###} fps; at a glance: {request.Output.ContactSheet}"));
+            Say($"cost     {ProgressDisplay.Duration(report.Time)}, {ProgressDisplay.Memory(report.PeakDeviceBytes)} of device memory at most");
             return ExitCode.Success;
+
+            void Announce(string deviceName)
+            {
+                Say($"device   {deviceName}");
+                Say($"sampler  {Recipe.Word(options.Sampler)}, {options.Steps} steps, seed {options.Seed}");
+            }
+
+            void Say(string text)
+            {
+                if (!screen.IsQuiet)
+                {
+                    screen.WriteLine(text);
+                }
+            }
         });
         return command;
-    }
-
-    private static void MakeFolder(string folder)
-    {
-        try
-        {
-            Directory.CreateDirectory(folder);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            throw new UserError(ExitCode.Output, $"the folder {folder} cannot be made: {e.Message}", cause: e);
-        }
     }
 
     private static string Short(string path)

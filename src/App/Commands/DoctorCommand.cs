@@ -3,6 +3,7 @@ using System.CommandLine;
 using System.Globalization;
 using System.Runtime.InteropServices;
 using System.Text.Json;
+using FashionFlow.App.Generation;
 using FashionFlow.App.Media;
 using FashionFlow.App.Terminal;
 using FashionFlow.Diffusion;
@@ -130,7 +131,7 @@ internal static class DoctorCommand
             }
 
             var memory = string.Create(CultureInfo.InvariantCulture, $"{properties.TotalMemory / (double)(1L << 30):0.0} GiB");
-            return new Finding(State.Ok, name, $"{VideoJob.DeviceName(properties)}, {memory}; a kernel ran on it", Advice: null);
+            return new Finding(State.Ok, name, $"{VideoMaker.DeviceName(properties)}, {memory}; a kernel ran on it", Advice: null);
         }
         catch (Exception e) when (e is GpuException or InvalidOperationException or KernelCompilationException)
         {

@@ -3,6 +3,7 @@
 using System.CommandLine;
 using System.Diagnostics;
 using System.Globalization;
+using FashionFlow.App.Generation;
 using FashionFlow.App.Terminal;
 using FashionFlow.Gpu;
 using FashionFlow.Tensors;
@@ -48,7 +49,7 @@ internal static class KernelsCommand
         var started = Process.GetCurrentProcess().StartTime;
         var points = new (string What, DateTime At)[]
         {
-            ("command entered", entered), ($"{VideoJob.DeviceName(context.Device.Properties)} opened", opened), ("first launch done", launched[0]), ("second launch done", launched[1]),
+            ("command entered", entered), ($"{VideoMaker.DeviceName(context.Device.Properties)} opened", opened), ("first launch done", launched[0]), ("second launch done", launched[1]),
         };
         var before = started;
         foreach (var (what, at) in points)

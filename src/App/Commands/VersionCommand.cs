@@ -3,6 +3,7 @@ using System.CommandLine;
 using System.Reflection;
 using System.Runtime.InteropServices;
 using System.Text.Json;
+using FashionFlow.App.Generation;
 using FashionFlow.App.Media;
 using FashionFlow.App.Terminal;
 using FashionFlow.Gpu;
@@ -62,7 +63,7 @@ internal static class VersionCommand
     {
         PrintOwn(screen);
         var (device, problem) = Device();
-        Line(screen, "device", device is { } properties ? $"{VideoJob.DeviceName(properties)}, by --device auto" : $"none by --device auto: {problem}");
+        Line(screen, "device", device is { } properties ? $"{VideoMaker.DeviceName(properties)}, by --device auto" : $"none by --device auto: {problem}");
         Line(screen, "NVRTC", Nvrtc.IsAvailable ? $"{Nvrtc.Version} ({Nvrtc.LibraryName})" : $"not found: {Nvrtc.MissingReason}");
         var ffmpeg = Ffmpeg.Find();
         Line(screen, "ffmpeg", ffmpeg is null ? "not found on PATH" : $"{Ffmpeg.Version(ffmpeg) ?? "does not run"} ({ffmpeg})");

@@ -1,20 +1,22 @@
-// Finding ffmpeg, and saying what to do when it is not there.
+// Finding and asking ffmpeg, and saying what to do when it is not there.
 using System.ComponentModel;
 using System.Diagnostics;
+using System.Globalization;
+using System.Text;
 
 namespace FashionFlow.App.Media;
 
-/// <summary>The ffmpeg program that encodes videos.</summary>
+/// <summary>The ffmpeg program that encodes and decodes videos.</summary>
 internal static class Ffmpeg
 {
     /// <summary>What to type where it is missing.</summary>
     public const string InstallAdvice = "install it: sudo apt-get install -y ffmpeg";
 
+    // Exit codes above it are of programs that a signal ended, as shells count.
+    private const int SignalBase = 128;
+
     /// <summary>The first executable <c>ffmpeg</c> on PATH, or null.</summary>
-    public static string? Find() => (Environment.GetEnvironmentVariable("PATH") ?? string.Empty)
-        .Split(Path.PathSeparator, StringSplitOptions.RemoveEmptyEntries)
-        .Select(folder => Path.Combine(folder, OperatingSystem.IsWindows() ? "ffmpeg.exe" : "ffmpeg"))
-        .FirstOrDefault(IsExecutable);
+    public static string? Find() => Find("ffmpeg");
 
     /// <summary>The ffmpeg on PATH.</summary>
     /// <exception cref="UserError">There is none.</exception>
@@ -30,20 +32,50 @@ internal static class Ffmpeg
     public static bool HasEncoder(string path, string encoder) =>
         Ask(path, "-encoders")?.Contains($" {encoder} ", StringComparison.Ordinal) ?? false;
 
-    private static string? Ask(string path, string question)
+    /// <summary>Why a run of ffmpeg failed, in one line.</summary>
+    public static string Reason(int exitCode, string errors)
+    {
+        if (exitCode > SignalBase && exitCode < SignalBase + 65)
+        {
+            return string.Create(CultureInfo.InvariantCulture, $"it was ended by signal {exitCode - SignalBase}");
+        }
+
+        // The first line has the cause ("No space left on device"); later ones are its consequences.
+        var lines = errors.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
+        return lines.Length > 0 ? lines[0] : string.Create(CultureInfo.InvariantCulture, $"it ended with code {exitCode} and said nothing");
+    }
+
+    /// <summary>Runs ffmpeg or its sister ffprobe to the end.</summary>
+    /// <returns>The exit code, what it printed to standard output, and its errors; null when there is no such program.</returns>
+    public static (int ExitCode, byte[] Output, string Errors)? Run(string program, IEnumerable<string> arguments) =>
+        Find(program) is { } path ? Start(path, arguments) : null;
+
+    private static string? Find(string program) => (Environment.GetEnvironmentVariable("PATH") ?? string.Empty)
+        .Split(Path.PathSeparator, StringSplitOptions.RemoveEmptyEntries)
+        .Select(folder => Path.Combine(folder, OperatingSystem.IsWindows() ? $"{program}.exe" : program))
+        .FirstOrDefault(IsExecutable);
+
+    private static string? Ask(string path, string question) =>
+        Start(path, ["-hide_banner", question]) is (0, var output, _) ? Encoding.UTF8.GetString(output) : null;
+
+    // Without an input of its own: ours may be the picture, or a terminal on which ffmpeg would listen for keys.
+    private static (int ExitCode, byte[] Output, string Errors)? Start(string path, IEnumerable<string> arguments)
     {
         try
         {
-            using var process = Process.Start(new ProcessStartInfo(path, ["-hide_banner", question])
+            using var process = Process.Start(new ProcessStartInfo(path, arguments)
             {
                 UseShellExecute = false,
+                RedirectStandardInput = true,
                 RedirectStandardOutput = true,
                 RedirectStandardError = true,
             })!;
-            _ = process.StandardError.ReadToEndAsync();
-            var answer = process.StandardOutput.ReadToEnd();
+            process.StandardInput.Close();
+            var errors = process.StandardError.ReadToEndAsync();
+            using var output = new MemoryStream();
+            process.StandardOutput.BaseStream.CopyTo(output);
             process.WaitForExit();
-            return process.ExitCode == 0 ? answer : null;
+            return (process.ExitCode, output.ToArray(), errors.GetAwaiter().GetResult());
         }
         catch (Exception e) when (e is Win32Exception or IOException)
         {

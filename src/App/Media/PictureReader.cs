@@ -1,29 +1,51 @@
 // From a picture file to RGB bytes: any common format, turned upright, laid over white.
+using System.Security.Cryptography;
 using FashionFlow.Diffusion.Preprocessing;
 using SkiaSharp;
 
 namespace FashionFlow.App.Media;
 
-/// <summary>Reads pictures through SkiaSharp's codecs: JPEG, PNG, WebP, BMP, GIF (its first frame).</summary>
+/// <summary>A picture as it was found.</summary>
+/// <param name="Image">Its pixels.</param>
+/// <param name="Sha256">The hash of the file that it was read from, in lower-case hexadecimal digits.</param>
+internal sealed record SourcePicture(Rgb8Image Image, string Sha256);
+
+/// <summary>
+/// Reads pictures through SkiaSharp's codecs: JPEG, PNG, WebP, BMP, GIF; of an animation or a video one frame.
+/// </summary>
 internal static class PictureReader
 {
     /// <summary>Most pixels that are read: a 16,384 x 16,384 picture. A small file can claim any size.</summary>
     public const long MaxPixels = 1L << 28;
 
-    private const string Advice = "give a JPEG, PNG, WebP, BMP or GIF file";
+    /// <summary>The largest picture file that is read, in bytes: 512 MiB. A device file has no end.</summary>
+    public const int MaxFileBytes = 1 << 29;
+
+    private const string Advice = "give a JPEG, PNG, WebP, BMP or GIF file, or a video";
+
+    /// <summary>The extensions by which pictures are found in a folder.</summary>
+    public static IReadOnlyList<string> Extensions { get; } = [".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif"];
 
     /// <summary>
     /// Reads a picture. EXIF orientation is applied, transparency is laid over white, grey and CMYK become RGB; embedded colour
     /// profiles are not applied, as in the reference.
     /// </summary>
-    /// <exception cref="UserError">The file is missing, unreadable, not a picture, cut short or too large.</exception>
-    public static Rgb8Image Read(string path)
+    /// <param name="path">A file, or a pipe.</param>
+    /// <param name="frame">Which frame of an animation or video, from 0; a still picture has frame 0 alone.</param>
+    /// <exception cref="UserError">The file is missing, unreadable, not a picture, cut short or too large, or has no such frame.</exception>
+    public static SourcePicture Read(string path, int frame = 0)
     {
-        using var data = SKData.CreateCopy(ReadFile(path));
+        var (bytes, hash, isVideo) = ReadFile(path);
+        return new SourcePicture(isVideo ? Decode(VideoFrameReader.ReadPng(path, frame), path, 0) : Decode(bytes, path, frame), hash);
+    }
+
+    private static Rgb8Image Decode(byte[] bytes, string path, int frame)
+    {
+        using var data = SKData.CreateCopy(bytes);
         using var codec = SKCodec.Create(data);
         if (codec is null)
         {
-            throw new UserError(ExitCode.Input, $"{path} is not a picture{Guess(data.AsSpan())}", Advice);
+            throw new UserError(ExitCode.Input, $"{path} is not a picture{Guess(bytes)}", Advice);
         }
 
         var info = codec.Info;
@@ -32,8 +54,18 @@ internal static class PictureReader
             throw new UserError(ExitCode.Input, $"{path} is too large: {info.Width} x {info.Height} pixels, at most {MaxPixels:N0} in all");
         }
 
+        // Skia counts no frames in a format that has one alone.
+        var frames = Math.Max(codec.FrameCount, 1);
+        if (frame >= frames)
+        {
+            throw new UserError(
+                ExitCode.Input,
+                frames == 1 ? $"{path} is a still picture and has no frame {frame}" : $"{path} has no frame {frame}: it has {frames}",
+                frames == 1 ? "leave --input-frame out" : $"--input-frame takes 0 to {frames - 1} here");
+        }
+
         using var bitmap = new SKBitmap(new SKImageInfo(info.Width, info.Height, SKColorType.Rgba8888, SKAlphaType.Unpremul));
-        switch (codec.GetPixels(bitmap.Info, bitmap.GetPixels()))
+        switch (codec.GetPixels(bitmap.Info, bitmap.GetPixels(), new SKCodecOptions(frame)))
         {
             case SKCodecResult.Success:
                 break;
@@ -46,7 +78,8 @@ internal static class PictureReader
         return Orient(OverWhite(bitmap), codec.EncodedOrigin);
     }
 
-    private static byte[] ReadFile(string path)
+    // A video's bytes are only hashed: ffmpeg reads it by its name.
+    private static (byte[] Bytes, string Sha256, bool IsVideo) ReadFile(string path)
     {
         if (Directory.Exists(path))
         {
@@ -55,8 +88,38 @@ internal static class PictureReader
 
         try
         {
-            var bytes = File.ReadAllBytes(path);
-            return bytes.Length > 0 ? bytes : throw new UserError(ExitCode.Input, $"{path} is empty", Advice);
+            using var stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, bufferSize: 1 << 16);
+            var head = new byte[VideoFrameReader.HeadBytes];
+            var length = stream.ReadAtLeast(head, head.Length, throwOnEndOfStream: false);
+            if (length == 0)
+            {
+                throw new UserError(ExitCode.Input, $"{path} is empty", Advice);
+            }
+
+            if (VideoFrameReader.IsVideo(head.AsSpan(0, length)))
+            {
+                if (!stream.CanSeek)
+                {
+                    throw new UserError(ExitCode.Input, $"{path} is a pipe, and a video must be a file", "write it to a file first");
+                }
+
+                stream.Position = 0;
+                return ([], Convert.ToHexStringLower(SHA256.HashData(stream)), IsVideo: true);
+            }
+
+            using var bytes = new MemoryStream();
+            bytes.Write(head, 0, length);
+            var buffer = new byte[1 << 16];
+            while (stream.Read(buffer) is > 0 and var read)
+            {
+                bytes.Write(buffer, 0, read);
+                if (bytes.Length > MaxFileBytes)
+                {
+                    throw new UserError(ExitCode.Input, $"{path} has more than {MaxFileBytes >> 20} MiB; that is no picture", Advice);
+                }
+            }
+
+            return (bytes.ToArray(), Convert.ToHexStringLower(SHA256.HashData(bytes.GetBuffer().AsSpan(0, (int)bytes.Length))), IsVideo: false);
         }
         catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
         {
@@ -77,10 +140,7 @@ internal static class PictureReader
     {
         if (bytes.Length >= 12 && bytes[4..8].SequenceEqual("ftyp"u8))
         {
-            var brand = bytes[8..12];
-            return brand.SequenceEqual("heic"u8) || brand.SequenceEqual("mif1"u8) || brand.SequenceEqual("avif"u8)
-                ? " that can be read here (HEIC or AVIF)"
-                : " but a video";
+            return " that can be read here (HEIC or AVIF)";
         }
 
         if (bytes.StartsWith("%PDF"u8))

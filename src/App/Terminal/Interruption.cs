@@ -39,7 +39,7 @@ internal sealed class Interruption : IDisposable
     {
         if (_source.IsCancellationRequested)
         {
-            PendingFile.DeleteAll();
+            PendingOutput.DeleteAll();
             Environment.Exit(exitCode);
         }
 

@@ -13,24 +13,32 @@ internal abstract class ProgressDisplay
     /// <summary>Runs <paramref name="work"/> with a display that fits the screen.</summary>
     public static T Run<T>(Screen screen, Func<ProgressDisplay, T> work)
     {
+        if (screen.IsQuiet)
+        {
+            return work(new Silence());
+        }
+
         if (!screen.IsLive)
         {
             return work(new Lines(screen));
         }
 
+        // What is left of 80 columns beside a stage's name and its figures.
+        const int NarrowBar = 12;
         var rates = new RateColumn();
         return screen.Error.Progress()
             .AutoClear(false)
             .HideCompleted(false)
-            .Columns(new TaskDescriptionColumn { Alignment = Justify.Left }, new ProgressBarColumn { Width = 32 }, rates)
+            .Columns(new TaskDescriptionColumn { Alignment = Justify.Left }, new ProgressBarColumn { Width = screen.Error.Profile.Width < 110 ? NarrowBar : 32 }, rates)
             .Start(context => work(new Bars(context, rates)));
     }
 
     /// <summary>
     /// Tells that <paramref name="done"/> of <paramref name="total"/> parts (<paramref name="unit"/>: "step", "frame") of a stage
-    /// are done. The first report of a stage, with 0 done, starts its clock.
+    /// are done, and that tensors took <paramref name="peakBytes"/> of device memory at most so far. The first report of a
+    /// stage, with 0 done, starts its clock.
     /// </summary>
-    public abstract void Report(string stage, string unit, int done, int total);
+    public abstract void Report(string stage, string unit, int done, int total, long peakBytes);
 
     /// <summary>"1.4 s", "35 s", "2 min 05 s", "1 h 12 min".</summary>
     public static string Duration(TimeSpan time) => time.TotalSeconds switch
@@ -41,6 +49,11 @@ internal abstract class ProgressDisplay
         _ => string.Create(CultureInfo.InvariantCulture, $"{(int)time.TotalHours} h {time.Minutes:00} min"),
     };
 
+    /// <summary>"378 MiB", "2.6 GiB".</summary>
+    public static string Memory(long bytes) => bytes < 1L << 30
+        ? string.Create(CultureInfo.InvariantCulture, $"{bytes / (double)(1 << 20):0} MiB")
+        : string.Create(CultureInfo.InvariantCulture, $"{bytes / (double)(1 << 30):0.0} GiB");
+
     /// <summary>Speed and time left of one stage.</summary>
     private sealed class Clock
     {
@@ -49,7 +62,13 @@ internal abstract class ProgressDisplay
 
         public TimeSpan Elapsed => Stopwatch.GetElapsedTime(_start);
 
-        public string Describe(string unit, int done, int total)
+        public string Describe(string unit, int done, int total, long peakBytes)
+        {
+            var text = Describe(unit, done, total);
+            return text.Length == 0 || peakBytes == 0 ? text : $"{text}, peak {Memory(peakBytes)}";
+        }
+
+        private string Describe(string unit, int done, int total)
         {
             if (done == 1)
             {
@@ -71,11 +90,18 @@ internal abstract class ProgressDisplay
             : string.Create(CultureInfo.InvariantCulture, $"{secondsEach:0.0} s a {unit}");
     }
 
+    private sealed class Silence : ProgressDisplay
+    {
+        public override void Report(string stage, string unit, int done, int total, long peakBytes)
+        {
+        }
+    }
+
     private sealed class Bars(ProgressContext context, RateColumn rates) : ProgressDisplay
     {
         private readonly Dictionary<string, (ProgressTask Task, Clock Clock)> _stages = [];
 
-        public override void Report(string stage, string unit, int done, int total)
+        public override void Report(string stage, string unit, int done, int total, long peakBytes)
         {
             if (!_stages.TryGetValue(stage, out var bar))
             {
@@ -83,7 +109,7 @@ internal abstract class ProgressDisplay
                 _stages.Add(stage, bar);
             }
 
-            rates.Texts[bar.Task.Id] = bar.Clock.Describe(unit, done, total);
+            rates.Texts[bar.Task.Id] = bar.Clock.Describe(unit, done, total, peakBytes);
             bar.Task.Value = done;
         }
     }
@@ -104,7 +130,7 @@ internal abstract class ProgressDisplay
         private long _last;
         private int _tenth;
 
-        public override void Report(string stage, string unit, int done, int total)
+        public override void Report(string stage, string unit, int done, int total, long peakBytes)
         {
             if (!_stages.TryGetValue(stage, out var clock))
             {
@@ -113,7 +139,7 @@ internal abstract class ProgressDisplay
             }
 
             // A line for every tenth of a slow stage, at most one in ten seconds, and one for its end.
-            var text = clock.Describe(unit, done, total);
+            var text = clock.Describe(unit, done, total, peakBytes);
             var tenth = done * 10 / Math.Max(total, 1);
             if (done >= total || (tenth > _tenth && Stopwatch.GetElapsedTime(_last) >= Pause))
             {

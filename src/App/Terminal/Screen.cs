@@ -28,6 +28,9 @@ internal sealed class Screen
     /// <summary>Standard error: progress, notes, errors.</summary>
     public IAnsiConsole Error { get; }
 
+    /// <summary>Whether nothing but errors and results for programs is to be said.</summary>
+    public bool IsQuiet { get; set; }
+
     /// <summary>Whether a person watches standard error, so that a line may be redrawn.</summary>
     public bool IsLive => Error.Profile.Capabilities.Interactive && Error.Profile.Capabilities.Ansi;
 
@@ -97,17 +100,44 @@ internal sealed class Screen
         WriteLine(Encoding.UTF8.GetString(buffer.GetBuffer(), 0, (int)buffer.Length));
     }
 
-    /// <summary>A line of explanation on standard error.</summary>
-    public void Note(string text) => System.Console.Error.WriteLine(text);
+    /// <summary>A line of explanation on standard error, unless it is quiet.</summary>
+    public void Note(string text)
+    {
+        if (!IsQuiet)
+        {
+            Explain(text);
+        }
+    }
 
-    /// <summary>The error line, and the line of advice.</summary>
+    /// <summary>What belongs to an error, such as a compiler's words, also when it is quiet.</summary>
+    public void Explain(string text)
+    {
+        try
+        {
+            System.Console.Error.WriteLine(text);
+        }
+        catch (IOException)
+        {
+            // Standard error is full or closed: there is nobody left to tell, and the exit code still tells.
+        }
+    }
+
+    /// <summary>The error line, and the line of advice, also when it is quiet.</summary>
     public void WriteError(string message, string? advice)
     {
-        Error.Write(new Text("error: ", new Style(Color.Red, decoration: Decoration.Bold)));
-        System.Console.Error.WriteLine(OneLine(message));
+        try
+        {
+            Error.Write(new Text("error: ", new Style(Color.Red, decoration: Decoration.Bold)));
+        }
+        catch (IOException)
+        {
+            // As below.
+        }
+
+        Explain(OneLine(message));
         if (advice is not null)
         {
-            System.Console.Error.WriteLine(OneLine(advice));
+            Explain(OneLine(advice));
         }
     }
 

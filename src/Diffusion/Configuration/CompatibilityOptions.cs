@@ -17,6 +17,7 @@ public sealed record CompatibilityOptions
         ClipRescaling = ClipRescaling.Faithful,
         ChannelNormEpsilon = ChanLayerNorm.HalfEpsilon,
         SchedulePrecision = SchedulePrecision.Reference,
+        Fit = PictureFit.Stretch,
     };
 
     /// <summary>The oddities put right (<c>--compat fixed</c>).</summary>
@@ -26,6 +27,7 @@ public sealed record CompatibilityOptions
         ClipRescaling = ClipRescaling.Fixed,
         ChannelNormEpsilon = ChanLayerNorm.Float32Epsilon,
         SchedulePrecision = SchedulePrecision.Double,
+        Fit = PictureFit.Crop,
     };
 
     /// <summary>The name that outputs record.</summary>
@@ -45,6 +47,12 @@ public sealed record CompatibilityOptions
 
     /// <summary>Whether the schedule's derived tables are computed in float32, as the reference's are, or in double.</summary>
     public required SchedulePrecision SchedulePrecision { get; init; }
+
+    /// <summary>
+    /// How a picture of other proportions is fitted where <see cref="GenerationOptions.Fit"/> does not say: the reference
+    /// stretches it, which makes a garment wider or narrower than it is.
+    /// </summary>
+    public required PictureFit Fit { get; init; }
 
     /// <summary>The options of that name.</summary>
     /// <exception cref="ModelException">There are none of that name.</exception>

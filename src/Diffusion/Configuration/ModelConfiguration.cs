@@ -120,7 +120,7 @@ public sealed record ModelConfiguration
             throw new ModelException(problem);
         }
 
-        return options with { Steps = steps, Frames = frames };
+        return options with { Steps = steps, Frames = frames, Fit = options.Fit ?? options.Compatibility.Fit };
     }
 
     /// <summary>The U-Net's options for one weights file, as <c>compare</c> needs them.</summary>

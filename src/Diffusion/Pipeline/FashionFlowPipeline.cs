@@ -1,7 +1,5 @@
 // From a still picture to the frames of a video: CLIP and autoencoder, adapter, sampling around the U-Net, decoding.
-using System.Globalization;
 using FashionFlow.Diffusion.Preprocessing;
-using FashionFlow.Gpu;
 using FashionFlow.Layers;
 using FashionFlow.Tensors;
 using FashionFlow.Tensors.Weights;
@@ -50,28 +48,11 @@ public sealed class FashionFlowPipeline : IDisposable
     /// <exception cref="ModelException">They do not fit.</exception>
     public GenerationOptions Resolve(GenerationOptions options) => Configuration.Resolve(options);
 
-    /// <summary>What a video made with these options should say about itself.</summary>
-    public IReadOnlyDictionary<string, string> Describe(GenerationOptions options)
-    {
-        var o = Resolve(options);
-        return new Dictionary<string, string>(StringComparer.Ordinal)
-        {
-            ["model"] = Configuration.IsTrained ? "trained" : "untrained",
-            ["compat"] = o.Compatibility.Name,
-            ["sampler"] = o.Sampler == SamplerKind.Ddpm ? "ddpm" : "ddim",
-            ["steps"] = o.Steps!.Value.ToString(CultureInfo.InvariantCulture),
-            ["eta"] = o.Eta.ToString(CultureInfo.InvariantCulture),
-            ["seed"] = o.Seed.ToString(CultureInfo.InvariantCulture),
-            ["frames"] = o.Frames!.Value.ToString(CultureInfo.InvariantCulture),
-            ["device"] = _context.Device.Kind,
-        };
-    }
-
     /// <summary>Makes a video of a picture.</summary>
-    /// <param name="picture">Any size; it is resized to the model's.</param>
+    /// <param name="picture">Any size; it is fitted to the model's.</param>
     /// <param name="options">Choices.</param>
     /// <param name="progress">Told after each step and frame, on this thread.</param>
-    /// <param name="onFrame">Gets each frame as soon as it is decoded, in order.</param>
+    /// <param name="onFrame">Gets each frame as soon as it is decoded, in order. Its memory is used for the next one: copy what is to be kept.</param>
     /// <param name="cancellationToken">Looked at between steps and frames.</param>
     /// <exception cref="ModelException">The options do not fit the model; nothing was done.</exception>
     public void Generate(
@@ -91,6 +72,27 @@ public sealed class FashionFlowPipeline : IDisposable
         progress?.Report(new GenerationProgress(GenerationStage.Encoding, 1, 1));
         var video = Sample(sampler, latent, context, o, progress, cancellationToken);
         Decode(video, progress, onFrame, cancellationToken);
+    }
+
+    /// <summary>Decodes a latent video frame by frame: beside the latents, memory does not grow with its length.</summary>
+    /// <param name="video">The latents [1, f, h, w, c], scaled as sampling leaves them.</param>
+    /// <param name="progress">Told after each frame, on this thread.</param>
+    /// <param name="onFrame">Gets each frame as soon as it is decoded, in order. Its memory is used for the next one: copy what is to be kept.</param>
+    /// <param name="cancellationToken">Looked at between frames.</param>
+    public void Decode(Tensor video, IProgress<GenerationProgress>? progress, Action<int, Rgb8Image> onFrame, CancellationToken cancellationToken = default)
+    {
+        using var scope = TensorScope.Begin();
+        var s = video.Shape;
+        var frames = video.Reshape(s[1], s[2], s[3], s[4]);
+        var picture = new Rgb8Image(s[3] * Configuration.Vae.Downscale, s[2] * Configuration.Vae.Downscale);
+        progress?.Report(new GenerationProgress(GenerationStage.Decoding, 0, s[1]));
+        for (var i = 0; i < s[1]; i++)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            DecodeFrame(frames, i, picture);
+            onFrame(i, picture);
+            progress?.Report(new GenerationProgress(GenerationStage.Decoding, i + 1, s[1]));
+        }
     }
 
     /// <summary>Frees the weights.</summary>
@@ -146,7 +148,7 @@ public sealed class FashionFlowPipeline : IDisposable
     {
         using var scope = TensorScope.Begin();
         var c = Configuration;
-        var resized = PillowResampler.Resize(picture, c.PictureWidth, c.PictureHeight, ResampleFilter.Bilinear);
+        var resized = PictureFitter.Fit(picture, c.PictureWidth, c.PictureHeight, o.Fit!.Value);
 
         // The autoencoder is fed [0, 1], as the reference's was; Stable Diffusion's own pictures are [-1, 1].
         var pixels = Array.ConvertAll(resized.Data, b => b / 255f);
@@ -218,24 +220,11 @@ public sealed class FashionFlowPipeline : IDisposable
         return scope.Keep(sampler.Step(step, video, predicted, noise, latent));
     }
 
-    private void Decode(Tensor video, IProgress<GenerationProgress>? progress, Action<int, Rgb8Image> onFrame, CancellationToken cancellationToken)
+    /// <summary>Decodes one of the latents [f, h, w, c], scaled as sampling leaves them, into <paramref name="picture"/>.</summary>
+    private void DecodeFrame(Tensor frames, int index, Rgb8Image picture)
     {
         using var scope = TensorScope.Begin();
-        var s = video.Shape;
-        var frames = Ops.Scale(video.Reshape(s[1], s[2], s[3], s[4]), 1 / Configuration.Vae.ScalingFactor);
-        progress?.Report(new GenerationProgress(GenerationStage.Decoding, 0, s[1]));
-        for (var i = 0; i < s[1]; i++)
-        {
-            cancellationToken.ThrowIfCancellationRequested();
-            onFrame(i, DecodeFrame(frames, i));
-            progress?.Report(new GenerationProgress(GenerationStage.Decoding, i + 1, s[1]));
-        }
-    }
-
-    private Rgb8Image DecodeFrame(Tensor frames, int index)
-    {
-        using var scope = TensorScope.Begin();
-        var rgb = Ops.ToRgb8(_vae.Decode(frames.Narrow(index, 1)));
-        return new Rgb8Image(rgb.Shape[2], rgb.Shape[1], rgb.ToArray<byte>());
+        var latent = Ops.Scale(frames.Narrow(index, 1), 1 / Configuration.Vae.ScalingFactor);
+        Ops.ToRgb8(_vae.Decode(latent)).CopyTo<byte>(picture.Data);
     }
 }

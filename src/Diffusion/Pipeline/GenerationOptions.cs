@@ -1,4 +1,6 @@
 // What a user chooses about one video, and what is told while it is made.
+using FashionFlow.Diffusion.Preprocessing;
+
 namespace FashionFlow.Diffusion;
 
 /// <summary>Choices for one video. What is null is the model's.</summary>
@@ -24,6 +26,9 @@ public sealed record GenerationOptions
 
     /// <summary>The seed of all noise.</summary>
     public ulong Seed { get; init; }
+
+    /// <summary>How a picture of other proportions than the model's is fitted; null for the compatibility mode's own way.</summary>
+    public PictureFit? Fit { get; init; }
 
     /// <summary>Which of the reference's oddities to reproduce.</summary>
     public CompatibilityOptions Compatibility { get; init; } = CompatibilityOptions.FashionFlow;

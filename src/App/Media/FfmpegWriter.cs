@@ -1,55 +1,46 @@
-// Frames to an mp4 through an ffmpeg pipe, one at a time: memory does not grow with the video's length.
+// Frames to a video file through an ffmpeg pipe, one at a time: memory does not grow with the video's length.
 using System.ComponentModel;
 using System.Diagnostics;
 using System.Globalization;
+using System.Text;
 using FashionFlow.Diffusion.Preprocessing;
 
 namespace FashionFlow.App.Media;
 
-/// <summary>Takes a video's frames in order. Nothing of the file is left unless <see cref="Complete"/> was reached.</summary>
-internal interface IVideoWriter : IDisposable
+/// <summary>Encodes with ffmpeg, which starts with the first frame.</summary>
+internal sealed class FfmpegWriter : IVideoWriter
 {
-    /// <summary>Adds a frame; all have one size.</summary>
-    /// <exception cref="UserError">The encoder failed.</exception>
-    void Write(Rgb8Image frame);
-
-    /// <summary>Ends the video and gives the file its name.</summary>
-    /// <exception cref="UserError">The encoder failed, or the file cannot be written.</exception>
-    void Complete();
-}
-
-/// <summary>
-/// H.264 in an mp4, yuv420p, BT.709 and tagged so: plays in a browser with the right colours. Flags are bit-exact and the
-/// number of encoder threads is fixed, so that the same frames give the same file.
-/// </summary>
-internal sealed class Mp4Writer : IVideoWriter
-{
-    private readonly string _target;
+    private readonly VideoFormat _format;
     private readonly double _framesPerSecond;
-    private readonly string? _comment;
     private readonly CancellationToken _cancellation;
     private readonly string _ffmpeg;
-    private readonly PendingFile _file;
+    private readonly PendingOutput _file;
     private Process? _encoder;
     private Task<string>? _errors;
     private (int Width, int Height) _size;
-    private bool _completed;
+    private bool _finished;
 
-    /// <summary>Makes the temporary file; ffmpeg starts with the first frame.</summary>
-    /// <param name="target">The mp4's path.</param>
+    /// <summary>Makes the temporary file.</summary>
+    /// <param name="format">The form.</param>
+    /// <param name="target">The file to write.</param>
+    /// <param name="overwrite">Whether what is there may be replaced.</param>
     /// <param name="framesPerSecond">Frames a second.</param>
-    /// <param name="comment">Text for the file's comment tag (the recipe), or null.</param>
     /// <param name="cancellation">What stops the program; then an error of ffmpeg is a part of being stopped.</param>
-    /// <exception cref="UserError">ffmpeg is missing, or the target cannot be written.</exception>
-    public Mp4Writer(string target, double framesPerSecond, string? comment, CancellationToken cancellation)
+    /// <exception cref="UserError">ffmpeg or its encoder is missing, or the target cannot be written.</exception>
+    public FfmpegWriter(VideoFormat format, string target, bool overwrite, double framesPerSecond, CancellationToken cancellation)
     {
-        _target = target;
+        _format = format;
         _framesPerSecond = framesPerSecond;
-        _comment = comment;
         _cancellation = cancellation;
-        _ffmpeg = Ffmpeg.Require();
-        _file = new PendingFile(target);
+        _ffmpeg = format.Require()!;
+        _file = PendingOutput.File(target, overwrite);
     }
+
+    /// <inheritdoc/>
+    public PendingOutput Output => _file;
+
+    /// <inheritdoc/>
+    public string? Comment { get; set; }
 
     /// <inheritdoc/>
     public void Write(Rgb8Image frame)
@@ -76,7 +67,7 @@ internal sealed class Mp4Writer : IVideoWriter
     }
 
     /// <inheritdoc/>
-    public void Complete()
+    public void Finish()
     {
         if (_encoder is null)
         {
@@ -99,16 +90,22 @@ internal sealed class Mp4Writer : IVideoWriter
         }
 
         _cancellation.ThrowIfCancellationRequested();
-        _file.Commit();
-        _completed = true;
+        _finished = true;
+        if (_format == VideoFormat.Gif && Comment is not null)
+        {
+            AddGifComment();
+        }
     }
 
-    /// <summary>Stops ffmpeg and deletes the temporary file unless the video is complete.</summary>
+    /// <inheritdoc/>
+    public void Commit() => _file.Commit();
+
+    /// <summary>Stops ffmpeg and deletes the temporary file unless it was committed.</summary>
     public void Dispose()
     {
         if (_encoder is not null)
         {
-            if (!_completed && !_encoder.HasExited)
+            if (!_finished && !_encoder.HasExited)
             {
                 _encoder.Kill();
                 _encoder.WaitForExit();
@@ -123,10 +120,10 @@ internal sealed class Mp4Writer : IVideoWriter
     private void Start(Rgb8Image frame)
     {
         _size = (frame.Width, frame.Height);
-        if (frame.Width % 2 != 0 || frame.Height % 2 != 0)
+        if (_format.NeedsEvenSize && (frame.Width % 2 != 0 || frame.Height % 2 != 0))
         {
             // yuv420p has one colour sample for 2 x 2 pixels. The models' pictures are multiples of 8.
-            throw new UserError(ExitCode.Output, $"an mp4 needs an even width and height, not {frame.Width} x {frame.Height}");
+            throw new UserError(ExitCode.Output, $"{_format.Name} needs an even width and height, not {frame.Width} x {frame.Height}", "--format png takes any size");
         }
 
         List<string> arguments =
@@ -134,17 +131,16 @@ internal sealed class Mp4Writer : IVideoWriter
             "-hide_banner", "-loglevel", "error", "-nostdin", "-y",
             "-f", "rawvideo", "-pix_fmt", "rgb24", "-video_size", $"{frame.Width}x{frame.Height}",
             "-framerate", _framesPerSecond.ToString("R", CultureInfo.InvariantCulture), "-i", "pipe:0",
-            "-vf", "scale=out_color_matrix=bt709:out_range=tv:flags=accurate_rnd+bitexact+full_chroma_int",
-            "-c:v", "libx264", "-preset", "medium", "-crf", "16", "-pix_fmt", "yuv420p", "-threads", "2",
-            "-color_range", "tv", "-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709",
-            "-fflags", "+bitexact", "-flags:v", "+bitexact", "-movflags", "+faststart",
+            "-fflags", "+bitexact",
+            .. _format.Arguments,
         ];
-        if (_comment is not null)
+        if (Comment is not null)
         {
-            arguments.AddRange(["-metadata", $"comment={_comment}"]);
+            arguments.AddRange(["-metadata", $"comment={Comment}"]);
         }
 
-        arguments.AddRange(["-f", "mp4", _file.Path]);
+        // "file:" keeps a name with a colon from being taken for a protocol.
+        arguments.Add($"file:{_file.Path}");
         try
         {
             _encoder = Process.Start(new ProcessStartInfo(_ffmpeg, arguments)
@@ -162,6 +158,29 @@ internal sealed class Mp4Writer : IVideoWriter
         _errors = _encoder.StandardError.ReadToEndAsync(CancellationToken.None);
     }
 
+    // ffmpeg writes no comment into a GIF, but reads one. GIF89a, section 24: an extension of sub-blocks of up to 255 bytes,
+    // here before the trailer that ends the file.
+    private void AddGifComment()
+    {
+        try
+        {
+            using var file = new FileStream(_file.Path, FileMode.Open, FileAccess.ReadWrite);
+            file.Seek(-1, SeekOrigin.End);
+            file.Write([0x21, 0xFE]);
+            foreach (var block in Encoding.UTF8.GetBytes(Comment!).Chunk(byte.MaxValue))
+            {
+                file.WriteByte((byte)block.Length);
+                file.Write(block);
+            }
+
+            file.Write([0, 0x3B]);
+        }
+        catch (IOException e)
+        {
+            throw _file.Failure(e);
+        }
+    }
+
     private Exception Failure(Exception? cause)
     {
         _encoder!.WaitForExit();
@@ -171,9 +190,7 @@ internal sealed class Mp4Writer : IVideoWriter
             return new OperationCanceledException(_cancellation);
         }
 
-        var lines = _errors!.GetAwaiter().GetResult().Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
-        // The first line has the cause ("No space left on device"); later ones are its consequences.
-        var reason = lines.Length > 0 ? lines[0] : $"it ended with code {_encoder.ExitCode} and said nothing";
-        return new UserError(ExitCode.Output, $"ffmpeg could not write {_target}: {reason.Replace(_file.Path, _target, StringComparison.Ordinal)}", cause: cause);
+        var reason = Ffmpeg.Reason(_encoder.ExitCode, _errors!.GetAwaiter().GetResult());
+        return new UserError(ExitCode.Output, $"ffmpeg could not write {_file.Target}: {reason.Replace(_file.Path, _file.Target, StringComparison.Ordinal)}", cause: cause);
     }
 }

@@ -1,0 +1,154 @@
+// One model on one device that makes videos: what generate, demo and verify share.
+using System.Diagnostics;
+using FashionFlow.App.Commands;
+using FashionFlow.App.Media;
+using FashionFlow.App.Terminal;
+using FashionFlow.Diffusion;
+using FashionFlow.Diffusion.Preprocessing;
+using FashionFlow.Gpu;
+using FashionFlow.Tensors;
+
+namespace FashionFlow.App.Generation;
+
+/// <summary>
+/// Makes videos one after the other. Device and weights are loaded for the first one, after all that can be checked without
+/// them; the same request gives the same files, whatever was made before.
+/// </summary>
+internal sealed class VideoMaker : IDisposable
+{
+    private readonly string _modelDirectory;
+    private readonly string _device;
+    private readonly int _threads;
+    private DeviceContext? _context;
+    private FashionFlowPipeline? _pipeline;
+    private RecipeModel? _recipeModel;
+
+    /// <summary>Reads the model's configuration.</summary>
+    /// <param name="modelDirectory">The model.</param>
+    /// <param name="device">The device, as <c>--device</c> names it.</param>
+    /// <param name="threads">Host threads of a virtual device; 0 takes one a core.</param>
+    /// <exception cref="ModelException">The directory or its configuration is not usable.</exception>
+    public VideoMaker(string modelDirectory, string device, int threads)
+    {
+        (_modelDirectory, _device, _threads) = (modelDirectory, device, threads);
+        Configuration = ModelConfiguration.ForDirectory(modelDirectory);
+    }
+
+    /// <summary>The model's configuration.</summary>
+    public ModelConfiguration Configuration { get; }
+
+    /// <summary>What a user must know of the model, or null.</summary>
+    public string? Note => Configuration.Note
+        ?? (Configuration.IsTrained ? null : "Untrained: the video shows that every stage runs, not a garment that moves.");
+
+    /// <summary>The device's name with its architecture.</summary>
+    public static string DeviceName(DeviceProperties properties)
+    {
+        var architecture = properties.ComputeCapability.ToString();
+        return properties.Name.Contains(architecture, StringComparison.Ordinal) ? properties.Name : $"{properties.Name} ({architecture})";
+    }
+
+    /// <summary>Checks options against the model and fills in its choices.</summary>
+    /// <exception cref="UserError">They do not fit.</exception>
+    public GenerationOptions Resolve(GenerationOptions options)
+    {
+        try
+        {
+            return Configuration.Resolve(options);
+        }
+        catch (ModelException e)
+        {
+            throw new UserError(ExitCode.Usage, e.Message, cause: e);
+        }
+    }
+
+    /// <summary>Opens the device and loads the weights unless that was done.</summary>
+    /// <returns>The device's name.</returns>
+    public string Load()
+    {
+        _context ??= DeviceContext.Open(_device, _threads);
+        _pipeline ??= FashionFlowPipeline.Load(_context, _modelDirectory);
+        return DeviceName(_context.Device.Properties);
+    }
+
+    /// <summary>The model as a recipe names it: its files and their hashes.</summary>
+    public RecipeModel DescribeModel() => _recipeModel ??= new RecipeModel(
+        Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(_modelDirectory))),
+        Configuration.IsTrained,
+        new SortedDictionary<string, string>(
+            ModelFiles.All
+                .Select(name => (Name: name, Path: ModelFiles.Find(_modelDirectory, name)))
+                .Append((Name: ModelConfiguration.FileName, Path: Path.Combine(_modelDirectory, ModelConfiguration.FileName)))
+                .Where(file => File.Exists(file.Path))
+                .ToDictionary(file => file.Name, file => FileHash.Compute(file.Path!)),
+            StringComparer.Ordinal));
+
+    /// <summary>Makes a video. Its outputs appear together at the end, or not at all.</summary>
+    /// <param name="request">What to make.</param>
+    /// <param name="screen">Where progress is shown.</param>
+    /// <param name="announce">Told the device's name before the long part.</param>
+    /// <param name="cancellation">Stops it; then no file is left.</param>
+    /// <exception cref="UserError">An output cannot be written.</exception>
+    public VideoReport Make(VideoRequest request, Screen screen, Action<string>? announce, CancellationToken cancellation)
+    {
+        var clock = Stopwatch.StartNew();
+        var options = request.Options;
+        using var files = new VideoFiles(request.Output, request.FramesPerSecond, options.Frames!.Value, cancellation);
+        var deviceName = Load();
+        cancellation.ThrowIfCancellationRequested();
+        _context!.ResetPeak();
+        var recipe = Describe(request);
+        files.Comment = request.Comment ?? recipe.ToJson();
+        announce?.Invoke(deviceName);
+        ProgressDisplay.Run(screen, display =>
+        {
+            _pipeline!.Generate(
+                request.Picture.Image,
+                options,
+                new Forward(display, _context),
+                (_, frame) => files.Write(frame),
+                cancellation);
+            return true;
+        });
+        var sidecar = files.Complete(recipe, new SidecarPaths(Path.GetFullPath(request.Path), Path.GetFullPath(_modelDirectory)), cancellation);
+        return new VideoReport(request.Output, sidecar, clock.Elapsed, _context.PeakBytes);
+    }
+
+    /// <summary>Frees weights and device.</summary>
+    public void Dispose()
+    {
+        _pipeline?.Dispose();
+        _context?.Dispose();
+    }
+
+    private Recipe Describe(VideoRequest request)
+    {
+        var (o, c, properties) = (request.Options, Configuration, _context!.Device.Properties);
+        return new Recipe
+        {
+            Program = $"{CommandLine.ProgramName} {VersionCommand.Version}{(VersionCommand.Commit is { } commit ? $" ({commit})" : string.Empty)}",
+            Input = new RecipeInput(Path.GetFileName(request.Path), request.Picture.Sha256, request.Frame),
+            Model = DescribeModel(),
+            Options = new RecipeOptions(
+                Recipe.Word(o.Sampler), o.Steps!.Value, o.Eta, o.Seed, o.Frames!.Value, request.FramesPerSecond, Recipe.Word(o.Fit!.Value), c.PictureWidth, c.PictureHeight),
+            Compat = new RecipeCompat(
+                o.Compatibility.Name, Recipe.Word(o.Compatibility.ClipRescaling), o.Compatibility.ChannelNormEpsilon, Recipe.Word(o.Compatibility.SchedulePrecision)),
+            Device = new RecipeDevice(_context.Device.Kind, properties.ComputeCapability.ToString(), properties.Name),
+            Encoder = new RecipeEncoder(request.Output.Format.Name, request.Output.Format.Encoder is null ? null : Ffmpeg.Version(Ffmpeg.Require())),
+        };
+    }
+
+    private sealed class Forward(ProgressDisplay display, DeviceContext context) : IProgress<GenerationProgress>
+    {
+        public void Report(GenerationProgress value)
+        {
+            var (stage, unit) = value.Stage switch
+            {
+                GenerationStage.Encoding => ("encode picture", "part"),
+                GenerationStage.Sampling => ("sample video", "step"),
+                _ => ("decode frames", "frame"),
+            };
+            display.Report(stage, unit, value.Done, value.Total, context.PeakBytes);
+        }
+    }
+}

@@ -1,0 +1,206 @@
+// Everything that can be wrong with a command line, a file or a machine: the exit code, one clear line, and nothing on the disk
+// that was not there before.
+namespace FashionFlow.App.Tests;
+
+[Parallelizable(ParallelScope.All)]
+[FixtureLifeCycle(LifeCycle.InstancePerTestCase)]
+public sealed class BadInputTests : IDisposable
+{
+    private const string Quick = "-m tiny --steps 1 -d virtual";
+
+    private readonly TemporaryFolder _folder = new();
+
+    public void Dispose() => _folder.Dispose();
+
+    // What must be refused before any work is done.
+    [TestCase("generate missing.jpg -o out.mp4", 3, "missing.jpg does not exist")]
+    [TestCase("generate text.jpg -o out.mp4", 3, "text.jpg is not a picture but a text file")]
+    [TestCase("generate page.png -o out.mp4", 3, "page.png is not a picture but a text file")]
+    [TestCase("generate empty.png -o out.mp4", 3, "empty.png is empty")]
+    [TestCase("generate half.jpg -o out.mp4", 3, "half.jpg is cut short")]
+    [TestCase("generate dress.jpg/x.png -o out.mp4", 3, "dress.jpg/x.png")]
+    [TestCase("generate nothing -o out/", 3, "nothing is a folder without pictures")]
+    [TestCase("generate photos -o out.mp4", 2, "--output must be a folder for 2 videos, not 'out.mp4'")]
+    [TestCase("generate dress.jpg --num-videos 3 -o out.mp4", 2, "--output must be a folder for 3 videos, not 'out.mp4'")]
+    [TestCase("generate dress.jpg -o none/out.mp4", 5, "the folder of none/out.mp4 does not exist")]
+    [TestCase("generate dress.jpg -o out.avi", 2, "--output must end in .mp4, .gif or .webm, or name a folder, not 'out.avi'")]
+    [TestCase("generate dress.jpg -o out.mp4 --format gif", 2, "--output ends in .mp4, but --format is gif")]
+    [TestCase("generate dress.jpg -o out.mp4 --format png", 2, "--output ends in .mp4, but --format is png")]
+    [TestCase("generate dress.jpg -o out/ --format avi", 2, "--format must be mp4 or gif or webm or png, not 'avi'")]
+    [TestCase("generate dress.jpg -o old.mp4", 5, "old.mp4 exists and is kept")]
+    [TestCase("generate dress.jpg -o text.jpg/", 5, "the folder text.jpg/ cannot be made")]
+    [TestCase("generate two.gif -o two.gif --overwrite", 5, "two.gif would replace the picture that it is made of")]
+    [TestCase("generate two.gif -o out.mp4 --input-frame 2", 3, "two.gif has no frame 2: it has 2")]
+    [TestCase("generate dress.jpg -o out.mp4 --input-frame 1", 3, "dress.jpg is a still picture and has no frame 1")]
+    [TestCase("generate dress.jpg -o out.mp4 --input-frame -1", 2, "--input-frame must be a whole number from 0 to 2147483647, not '-1'")]
+    [TestCase("generate dress.jpg", 2, "'--output' is required")]
+    [TestCase("generate", 2, "PICTURE is missing")]
+    [TestCase("generate dress.jpg -o out.mp4 --frames 3", 2, "3 frames do not fit this model")]
+    [TestCase("generate dress.jpg -o out.mp4 --frames 0", 2, "--frames must be a whole number from 1 to 100000, not '0'")]
+    [TestCase("generate dress.jpg -o out.mp4 --steps 1001", 2, "1001 steps are not possible")]
+    [TestCase("generate dress.jpg -o out.mp4 --steps many", 2, "--steps must be a whole number from 1 to 1000000, not 'many'")]
+    [TestCase("generate dress.jpg -o out.mp4 --steps", 2, "'--steps'")]
+    [TestCase("generate dress.jpg -o out.mp4 --num-videos 0", 2, "--num-videos must be a whole number from 1 to 10000, not '0'")]
+    [TestCase("generate dress.jpg -o out/ --seed 18446744073709551615 --num-videos 2", 2, "2 seeds from 18446744073709551615 on pass 18446744073709551615")]
+    [TestCase("generate dress.jpg -o out.mp4 --sampler euler", 2, "--sampler must be ddpm or ddim, not 'euler'")]
+    [TestCase("generate dress.jpg -o out.mp4 --fit fill", 2, "--fit must be crop or pad or stretch, not 'fill'")]
+    [TestCase("generate dress.jpg -o out.mp4 --compat mine", 2, "--compat must be fashionflow or fixed, not 'mine'")]
+    [TestCase("generate dress.jpg -o out.mp4 --seed -1", 2, "--seed must be a whole number from 0 to 18446744073709551615, not '-1'")]
+    [TestCase("generate dress.jpg -o out.mp4 --fps 0", 2, "--fps must be a number above 0 and at most 1000, not '0'")]
+    [TestCase("generate dress.jpg -o out.mp4 --fps NaN", 2, "--fps must be a number above 0 and at most 1000, not 'NaN'")]
+    [TestCase("generate dress.jpg -o out.gif --fps 60", 2, "gif shows at most 50 frames a second, not 60")]
+    [TestCase("generate dress.jpg -o out.mp4 --threads 0", 2, "--threads must be a whole number from 1 to 1024, not '0'")]
+    [TestCase("generate dress.jpg -o out.mp4 --device tpu", 2, "--device must be auto, cuda, cuda:N, virtual or virtual:sm_NN, not 'tpu'")]
+    [TestCase("generate dress.jpg -o out.mp4 --device virtual:sm_12", 4, "sm_12")]
+    [TestCase("generate dress.jpg -o out.mp4 --device cuda:99", 4, "CUDA_ERROR_")]
+    [TestCase("generate dress.jpg -o out.mp4 --model none", 3, "none")]
+    [TestCase("generate dress.jpg -o out.mp4 --model dress.jpg", 3, "dress.jpg")]
+    [TestCase("generate dress.jpg -o out.mp4 --model damaged", 3, "unet.safetensors")]
+    [TestCase("generate dress.jpg -o out.mp4 --model nothing", 3, "unet.safetensors is missing")]
+    [TestCase("generate dress.jpg -o out.mp4 --model broken-config", 3, "config.json: not valid JSON at line 1")]
+    [TestCase("generate dress.jpg -o out.mp4 --model unknown-key", 3, "config.json: unknown key \"frame\"")]
+    [TestCase("generate dress.jpg -o out.mp4 --model odd-size", 3, "a picture of 100 x 640 does not fit")]
+    [TestCase("generate dress.jpg -o out.mp4 --sede 1", 2, "'--sede' is not an option of fashionflow generate")]
+    [TestCase("verify --jsno made.mp4", 2, "'--jsno' is not an option of fashionflow verify")]
+    [TestCase("verify -- --jsno", 3, "--jsno does not exist")]
+    [TestCase("generate clip.mp4 -o out.mp4 --input-frame 6", 3, "clip.mp4 has no frame 6: it has 6")]
+    [TestCase("generate cut.mp4 -o out.mp4", 3, "cut.mp4 cannot be decoded")]
+    [TestCase("generate clip.mp4 -o clip.mp4 --overwrite", 5, "clip.mp4 would replace the picture that it is made of")]
+    [TestCase("demo -o dress.jpg", 5, "the folder dress.jpg cannot be made")]
+    [TestCase("demo --steps 1001", 2, "1001 steps are not possible")]
+    [TestCase("demo dress.jpg", 2, "'dress.jpg' is not an argument of fashionflow demo")]
+    [TestCase("verify", 2, "VIDEO is missing")]
+    [TestCase("verify none.mp4", 3, "none.mp4 does not exist")]
+    [TestCase("verify foreign.mp4", 3, "foreign.mp4 carries no recipe")]
+    [TestCase("verify photos", 3, "photos carries no recipe")]
+    [TestCase("verify dress.jpg", 3, "dress.jpg carries no recipe")]
+    [TestCase("verify made.mp4 --input photos/b.jpg", 3, "photos/b.jpg is not the picture that made.mp4 was made of")]
+    [TestCase("verify made.mp4 --input none.jpg", 3, "none.jpg does not exist")]
+    [TestCase("verify made.mp4 --model none", 3, "none: no such model directory")]
+    [TestCase("verify made.mp4 --device tpu", 2, "--device must be auto")]
+    [TestCase("completion tcsh", 2, "the shell must be bash, zsh or fish, not 'tcsh'")]
+    [TestCase("completion", 2, "SHELL is missing")]
+    [TestCase("inspect none.safetensors", 3, "none.safetensors: there is no such file")]
+    [TestCase("inspect dress.jpg", 3, "dress.jpg: ")]
+    [TestCase("doctor now", 2, "'now' is not an argument of fashionflow doctor")]
+    public void Bad_input_is_one_clear_line(string line, int exitCode, string message)
+    {
+        WorkFolder.Prepare(_folder, withVideo: line.Contains("clip", StringComparison.Ordinal) || line.Contains("cut", StringComparison.Ordinal) || line.StartsWith("verify", StringComparison.Ordinal));
+        Leaves_nothing(() => BuiltProgram.RunIn(_folder.Path, null, line.Split(' ')).MustFail(exitCode, message));
+    }
+
+    // What a script of bash arranges around the program. As root, permissions count once the capabilities that pass them are dropped.
+    [TestCase("unreadable", "chmod 000 dress.jpg; $AS_USER fashionflow generate dress.jpg -o out.mp4; code=$?; chmod 600 dress.jpg; exit $code", 3, "dress.jpg cannot be read: permission denied")]
+    [TestCase("unreadable folder", "chmod 000 photos; $AS_USER fashionflow generate photos -o out/; code=$?; chmod 700 photos; exit $code", 3, "photos cannot be read")]
+    [TestCase("unreadable model", "chmod 000 tiny/config.json; $AS_USER fashionflow generate dress.jpg -o out.mp4 -m tiny; code=$?; chmod 600 tiny/config.json; exit $code", 3, "config.json")]
+    [TestCase("unwritable folder", "chmod 500 nothing; $AS_USER fashionflow generate dress.jpg -o nothing/out.mp4; code=$?; chmod 700 nothing; exit $code", 5, "nothing/out.mp4 cannot be written: permission denied in its folder")]
+    [TestCase("unwritable parent", "chmod 500 nothing; $AS_USER fashionflow generate dress.jpg -o nothing/new/; code=$?; chmod 700 nothing; exit $code", 5, "the folder nothing/new/ cannot be made")]
+    [TestCase("unwritable demo", "chmod 500 nothing; $AS_USER fashionflow demo -o nothing; code=$?; chmod 700 nothing; exit $code", 5, "nothing/demo.png cannot be written: permission denied in its folder")]
+    [TestCase("a link to itself", "ln -s a.jpg a.jpg; fashionflow generate a.jpg -o out.mp4; code=$?; rm a.jpg; exit $code", 3, "a.jpg")]
+    [TestCase("no end", "fashionflow generate /dev/zero -o out.mp4", 3, "/dev/zero has more than 512 MiB")]
+    [TestCase("nothing in the pipe", "fashionflow generate /dev/stdin -o out.mp4 </dev/null", 3, "/dev/stdin is empty")]
+    [TestCase("a name of two lines", "fashionflow generate $'two\\nlines.jpg' -o out.mp4", 3, "two lines.jpg does not exist")]
+    [TestCase("ffmpeg missing", "PATH=$PWD fashionflow generate dress.jpg -o out.mp4", 5, "ffmpeg was not found")]
+    [TestCase("ffmpeg missing for a gif", "PATH=$PWD fashionflow generate dress.jpg -o out.gif", 5, "ffmpeg was not found")]
+    [TestCase("ffmpeg missing for a demo", "PATH=$PWD fashionflow demo -o new", 5, "ffmpeg was not found")]
+    [TestCase("an ffmpeg without WebM", "fake true; PATH=$PWD:$PATH fashionflow generate dress.jpg -o out.webm; code=$?; rm ffmpeg; exit $code", 5, "has no encoder libvpx-vp9, which webm needs")]
+    [TestCase("standard output full", "fashionflow version >/dev/full", 5, "standard output cannot be written: No space left on device")]
+    [TestCase("a sidecar of another kind", "cp made.mp4 b.mp4; echo '{\"recipe\":1}' > b.mp4.json; fashionflow verify b.mp4; code=$?; rm b.mp4 b.mp4.json; exit $code", 3, "b.mp4.json is no sidecar of a video")]
+    [TestCase("a sidecar that is not JSON", "cp made.mp4 b.mp4; echo hello > b.mp4.json; fashionflow verify b.mp4; code=$?; rm b.mp4 b.mp4.json; exit $code", 3, "b.mp4.json is no sidecar of a video")]
+    [TestCase("the picture gone", "mkdir e; cp made.mp4 e; mv dress.jpg x; cd e; fashionflow verify made.mp4 --model ../tiny; code=$?; cd ..; rm -r e; mv x dress.jpg; exit $code", 3, "dress.jpg, the picture that made.mp4 was made of, is not there")]
+    [TestCase("the model gone", "mkdir e; cp made.mp4 e; fashionflow verify e/made.mp4; code=$?; rm -r e; exit $code", 3, "the model \"tiny\", which e/made.mp4 was made with, is not there")]
+    public void A_machine_that_does_not_help_is_one_clear_line(string name, string script, int exitCode, string message)
+    {
+        _ = name;
+        WorkFolder.Prepare(_folder, withVideo: script.Contains("made", StringComparison.Ordinal));
+        Leaves_nothing(() => BuiltProgram.Shell(_folder.Path, Prelude + script).MustFail(exitCode, message));
+    }
+
+    // What fails in the middle of the work: notes and progress may stand before the line.
+    [TestCase("ffmpeg fails", "fake 'echo Unknown encoder libx264 >&2; exit 1'; PATH=$PWD:$PATH fashionflow generate dress.jpg -o out.mp4 {0}; code=$?; rm ffmpeg; exit $code", "ffmpeg could not write out.mp4: Unknown encoder libx264")]
+    [TestCase("ffmpeg says nothing", "fake 'exit 3'; PATH=$PWD:$PATH fashionflow generate dress.jpg -o out.mp4 {0}; code=$?; rm ffmpeg; exit $code", "ffmpeg could not write out.mp4: it ended with code 3 and said nothing")]
+    [TestCase("ffmpeg is killed midway", "fake 'head -c 1000 >/dev/null; kill -9 $$'; PATH=$PWD:$PATH fashionflow generate dress.jpg -o out.mp4 {0}; code=$?; rm ffmpeg; exit $code", "ffmpeg could not write out.mp4: it was ended by signal 9")]
+    [TestCase("ffmpeg is killed at the end", "fake 'cat >/dev/null; kill -9 $$'; PATH=$PWD:$PATH fashionflow generate dress.jpg -o out.gif {0}; code=$?; rm ffmpeg; exit $code", "it was ended by signal 9")]
+    [TestCase("no space for an mp4", "full 8k fashionflow generate dress.jpg -o full/out.mp4 --frames 32 {0}", "full/out.mp4")]
+    [TestCase("no space for a gif", "full 8k fashionflow generate dress.jpg -o full/out.gif --frames 32 {0}", "full/out.gif")]
+    [TestCase("no space for frames", "full 8k fashionflow generate dress.jpg -o full --format png --frames 32 {0}", "full/dress cannot be written: ")]
+    [TestCase("no space for the sidecar", "full 8k fashionflow generate dress.jpg -o full/out.mp4 --contact-sheet {0}", "full/out.")]
+    [TestCase("somebody made it meanwhile", "fake 'cat >/dev/null; echo theirs > out.mp4'; PATH=$PWD:$PATH fashionflow generate dress.jpg -o out.mp4 {0}; code=$?; rm ffmpeg; cat out.mp4 >&2; rm out.mp4; exit $code", "out.mp4 exists and is kept")]
+    public void What_fails_midway_leaves_nothing(string name, string script, string message)
+    {
+        _ = name;
+        WorkFolder.Prepare(_folder);
+        Leaves_nothing(() =>
+        {
+            var result = BuiltProgram.Shell(_folder.Path, Prelude + script.Replace("{0}", Quick, StringComparison.Ordinal));
+            Assert.That(result.ExitCode, Is.EqualTo(5), result.Error);
+            result.MustHaveSaid(message);
+            Assert.That(result.Output, Is.Empty);
+        });
+    }
+
+    [Test]
+    public void A_reader_that_goes_away_is_no_error()
+    {
+        WorkFolder.Prepare(_folder);
+        var result = BuiltProgram.Shell(
+            _folder.Path, $"fashionflow generate photos dress.jpg -o out {Quick} --json 2>err | true; echo ${{PIPESTATUS[0]}}; ls out; grep -c error: err");
+        Assert.That(result.Output, Is.EqualTo("0\na.mp4\na.mp4.json\nb.mp4\nb.mp4.json\ndress.mp4\ndress.mp4.json\n0\n"), result.Error);
+    }
+
+    [Test]
+    public void One_failure_is_reported_and_the_others_are_made()
+    {
+        WorkFolder.Prepare(_folder);
+        File.Copy(_folder["photos/b.jpg"], _folder["b.jpg"]);
+        var result = BuiltProgram.RunIn(_folder.Path, null, $"generate dress.jpg half.jpg photos b.jpg missing.jpg -o out {Quick} --json".Split(' '));
+        var lines = result.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries);
+        using (Assert.EnterMultipleScope())
+        {
+            Assert.That(result.ExitCode, Is.EqualTo(3), result.Error);
+            Assert.That(lines, Has.Length.EqualTo(6));
+            Assert.That(lines[0], Does.StartWith("{\"status\":\"made\",\"picture\":\"dress.jpg\""));
+            Assert.That(lines[1], Does.StartWith("{\"status\":\"failed\",\"picture\":\"half.jpg\",\"output\":\"out/half.mp4\",\"seed\":0,\"exit_code\":3,\"error\":\"half.jpg is cut short"));
+            Assert.That(lines[2], Does.StartWith("{\"status\":\"made\",\"picture\":\"photos/a.PNG\""));
+            Assert.That(lines[3], Does.StartWith("{\"status\":\"made\",\"picture\":\"photos/b.jpg\""));
+            Assert.That(lines[4], Does.Contain("b.jpg would become out/b.mp4, as photos/b.jpg does"));
+            Assert.That(lines[5], Does.Contain("missing.jpg does not exist"));
+            Assert.That(result.Error, Does.EndWith("3 of 6 videos were made\n"));
+            Assert.That(Directory.GetFiles(_folder["out"]).Select(Path.GetFileName).Order(StringComparer.Ordinal), Is.EqualTo(new[] { "a.mp4", "a.mp4.json", "b.mp4", "b.mp4.json", "dress.mp4", "dress.mp4.json" }));
+        }
+    }
+
+    // fake BODY: an ffmpeg here that does that, once asked for anything but its version. full SIZE COMMAND: with a file system of
+    // that size at full/, in a namespace of its own; where the system allows none, a limit on the size of files does as well.
+    private const string Prelude = """
+        AS_USER=as_user
+        as_user() {
+            if [ "$(id -u)" != 0 ]; then "$@"; return; fi
+            setpriv --bounding-set=-dac_override,-dac_read_search --inh-caps=-dac_override,-dac_read_search bash -c '"$@"' _ "$@"
+        }
+        fake() {
+            printf '#!/bin/bash\ncase "$*" in *-version) echo "ffmpeg version 0"; exit 0;; *-encoders) echo " V..... libx264 x\n V..... gif x"; exit 0;; esac\n%s\n' "$1" > ffmpeg
+            chmod +x ffmpeg
+        }
+        full() {
+            local size=$1; shift
+            mkdir full
+            if unshare -rm mount -t tmpfs none full 2>/dev/null; then
+                unshare -rm bash -c 'mount -t tmpfs -o size="$1" none full && shift && "$@"' _ "$size" "$@"
+            else
+                (ulimit -f 4; "$@")
+            fi
+            local code=$?
+            rm -rf full
+            return $code
+        }
+
+        """;
+
+    private void Leaves_nothing(Action run)
+    {
+        var before = WorkFolder.List(_folder);
+        run();
+        Assert.That(WorkFolder.List(_folder), Is.EqualTo(before));
+    }
+}

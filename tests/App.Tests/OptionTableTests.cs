@@ -1,0 +1,139 @@
+// Every option of every command, by its use: a command line, and what it leaves on the disk and on standard output.
+using System.CommandLine;
+using FashionFlow.App.Commands;
+using FashionFlow.App.Terminal;
+
+namespace FashionFlow.App.Tests;
+
+[Parallelizable(ParallelScope.All)]
+[FixtureLifeCycle(LifeCycle.InstancePerTestCase)]
+public sealed class OptionTableTests : IDisposable
+{
+    private const string Quick = "-m tiny --steps 1 -d virtual";
+
+    // Command line; the files that are new after it, in order; a pattern of standard output.
+    private static readonly (string Line, string[] Files, string Output)[] Rows =
+    [
+        ($"generate dress.jpg -o a.mp4 {Quick}", ["a.mp4", "a.mp4.json"], "^a.mp4: 4 frames of 16 x 24 at 25 fps, made in .*\n$"),
+        ($"generate dress.jpg --output a.gif --model tiny --steps 1 --device virtual", ["a.gif", "a.gif.json"], "^a.gif: 4 frames"),
+        ($"generate dress.jpg -o a.webm {Quick}", ["a.webm", "a.webm.json"], "^a.webm: 4 frames"),
+        ($"generate dress.jpg -o A.MP4 {Quick}", ["A.MP4", "A.MP4.json"], "^A.MP4: 4 frames"),
+        ($"generate dress.jpg -o out/ {Quick}", ["out/dress.mp4", "out/dress.mp4.json"], "^out/dress.mp4: 4 frames"),
+        ($"generate dress.jpg -o new/deep {Quick}", ["new/deep/dress.mp4", "new/deep/dress.mp4.json"], "^new/deep/dress.mp4: 4 frames"),
+        ($"generate dress.jpg -o . {Quick}", ["dress.mp4", "dress.mp4.json"], "^./dress.mp4: 4 frames"),
+        ($"generate dress.jpg -o out --format mp4 {Quick}", ["out/dress.mp4", "out/dress.mp4.json"], "^out/dress.mp4: "),
+        ($"generate dress.jpg -o out --format gif {Quick}", ["out/dress.gif", "out/dress.gif.json"], "^out/dress.gif: "),
+        ($"generate dress.jpg -o out --format webm {Quick}", ["out/dress.webm", "out/dress.webm.json"], "^out/dress.webm: "),
+        (
+            $"generate dress.jpg -o out --format png {Quick}",
+            ["out/dress/frame_00000.png", "out/dress/frame_00001.png", "out/dress/frame_00002.png", "out/dress/frame_00003.png", "out/dress/recipe.json"],
+            "^out/dress: "),
+        (
+            $"generate dress.jpg -o out --format png --contact-sheet --frames 2 {Quick}",
+            ["out/dress.sheet.png", "out/dress/frame_00000.png", "out/dress/frame_00001.png", "out/dress/recipe.json"],
+            "^out/dress: 2 frames"),
+        ($"generate dress.jpg -o a.mp4 --contact-sheet {Quick}", ["a.mp4", "a.mp4.json", "a.sheet.png"], "^a.mp4: "),
+        ($"generate dress.jpg -o old.mp4 --overwrite {Quick}", ["old.mp4", "old.mp4.json"], "^old.mp4: 4 frames"),
+        ($"generate dress.jpg -o a.mp4 --fit crop {Quick}", ["a.mp4", "a.mp4.json"], "^a.mp4: "),
+        ($"generate dress.jpg -o a.mp4 --fit pad {Quick}", ["a.mp4", "a.mp4.json"], "^a.mp4: "),
+        ($"generate dress.jpg -o a.mp4 --fit stretch {Quick}", ["a.mp4", "a.mp4.json"], "^a.mp4: "),
+        ($"generate two.gif -o a.mp4 --input-frame 1 {Quick}", ["a.mp4", "a.mp4.json"], "^a.mp4: "),
+        ($"generate clip.mp4 -o a.mp4 --input-frame 3 {Quick}", ["a.mp4", "a.mp4.json"], "^a.mp4: "),
+        ($"generate clip.mp4 -o a.mp4 {Quick}", ["a.mp4", "a.mp4.json"], "^a.mp4: "),
+        ($"generate dress.jpg -o a.mp4 --sampler ddpm {Quick}", ["a.mp4", "a.mp4.json"], "^a.mp4: "),
+        ($"generate dress.jpg -o a.mp4 --sampler ddim {Quick}", ["a.mp4", "a.mp4.json"], "^a.mp4: "),
+        ($"generate dress.jpg -o a.mp4 --seed 18446744073709551615 {Quick}", ["a.mp4", "a.mp4.json"], "^a.mp4: "),
+        (
+            $"generate dress.jpg -o out --num-videos 2 --seed 7 {Quick}",
+            ["out/dress-seed7.mp4", "out/dress-seed7.mp4.json", "out/dress-seed8.mp4", "out/dress-seed8.mp4.json"],
+            "^out/dress-seed7.mp4: .*\nout/dress-seed8.mp4: .*\n$"),
+        ($"generate dress.jpg -o a.mp4 --frames 6 {Quick}", ["a.mp4", "a.mp4.json"], "^a.mp4: 6 frames"),
+        ($"generate dress.jpg -o a.mp4 --fps 12.5 {Quick}", ["a.mp4", "a.mp4.json"], "^a.mp4: 4 frames of 16 x 24 at 12.5 fps"),
+        ("generate dress.jpg -o a.mp4 -m tiny --steps 1 -d auto", ["a.mp4", "a.mp4.json"], "^a.mp4: "),
+        ("generate dress.jpg -o a.mp4 -m tiny --steps 1 -d virtual:sm_70", ["a.mp4", "a.mp4.json"], "^a.mp4: "),
+        ($"generate dress.jpg -o a.mp4 --threads 1 {Quick}", ["a.mp4", "a.mp4.json"], "^a.mp4: "),
+        ($"generate dress.jpg -o a.mp4 --compat fashionflow {Quick}", ["a.mp4", "a.mp4.json"], "^a.mp4: "),
+        ($"generate dress.jpg -o a.mp4 --compat fixed {Quick}", ["a.mp4", "a.mp4.json"], "^a.mp4: "),
+        ($"generate dress.jpg -o a.mp4 --quiet {Quick}", ["a.mp4", "a.mp4.json"], "^$"),
+        ($"generate dress.jpg -o a.mp4 --json {Quick}", ["a.mp4", "a.mp4.json"], "^{\"status\":\"made\",\"picture\":\"dress.jpg\",\"output\":\"a.mp4\".*}\n$"),
+        (
+            $"generate photos dress.jpg -o out {Quick}",
+            ["out/a.mp4", "out/a.mp4.json", "out/b.mp4", "out/b.mp4.json", "out/dress.mp4", "out/dress.mp4.json"],
+            "^out/a.mp4: .*\nout/b.mp4: .*\nout/dress.mp4: .*\n$"),
+        ("demo --output out --steps 1 --seed 3 --device virtual --threads 2", ["out/demo.mp4", "out/demo.mp4.json", "out/demo.png", "out/demo.sheet.png"], "sampler  ddpm, 1 steps, seed 3"),
+        ("demo -o out --steps 1 --quiet", ["out/demo.mp4", "out/demo.mp4.json", "out/demo.png", "out/demo.sheet.png"], "^$"),
+        ("verify made.mp4 --device virtual --threads 1", [], "^made.mp4: the same: 4 frames, to the byte\n$"),
+        ("verify made.mp4 --input dress.jpg --model tiny --quiet", [], "^$"),
+        ("verify made.mp4 --json", [], "^{\"status\":\"same\",\"video\":\"made.mp4\",\"frames\":4,\"different_frames\":0,\"same_bytes\":true,.*}\n$"),
+        ("completion bash", [], "complete -F _fashionflow fashionflow"),
+        ("completion zsh", [], "compdef _fashionflow fashionflow"),
+        ("completion fish", [], "complete --command fashionflow"),
+        ("complete -- generate --samp", [], "^--sampler\n$"),
+        ("doctor --json", [], "^{.*}\n$"),
+        ("version --json", [], "^{.*}\n$"),
+        ("--version", [], "^fashionflow "),
+        ("--help", [], "Exit codes:"),
+        ("kernels check", [], "^$"),
+    ];
+
+    // Options that other suites use: CompareTests, InspectTests, KernelLibraryTests.
+    private static readonly string[] TestedElsewhere = ["compare", "inspect", "kernels build", "kernels first"];
+
+    private readonly TemporaryFolder _folder = new();
+
+    private static IEnumerable<TestCaseData> Cases => Rows.Select(row => new TestCaseData(row.Line, row.Files, row.Output).SetArgDisplayNames(row.Line));
+
+    public void Dispose() => _folder.Dispose();
+
+    [TestCaseSource(nameof(Cases))]
+    public void A_command_line_does_what_it_says(string line, string[] files, string output)
+    {
+        WorkFolder.Prepare(_folder, withVideo: line.Contains("clip", StringComparison.Ordinal) || line.Contains("made", StringComparison.Ordinal));
+        var before = WorkFolder.List(_folder);
+        var result = BuiltProgram.RunIn(_folder.Path, null, line.Split(' '));
+        using (Assert.EnterMultipleScope())
+        {
+            Assert.That(result.ExitCode, Is.Zero, result.Error);
+            Assert.That(result.Output, Does.Match(output));
+            Assert.That(WorkFolder.List(_folder).Except(before), Is.EquivalentTo(files.Where(f => !before.Contains(f))));
+        }
+
+        if (line.Contains("--overwrite", StringComparison.Ordinal))
+        {
+            Assert.That(File.ReadAllText(_folder["old.mp4"]), Does.Not.StartWith("old"));
+        }
+
+        if (line.Contains("--quiet", StringComparison.Ordinal))
+        {
+            Assert.That(result.Error, Is.Empty);
+        }
+    }
+
+    [Test]
+    public void Every_option_is_in_the_table()
+    {
+        using var interruption = new Interruption();
+        var root = CommandLine.Build(new Screen(), interruption);
+        var missing = new List<string>();
+        Visit(root, string.Empty);
+        Assert.That(missing, Is.Empty);
+
+        void Visit(Command command, string path)
+        {
+            foreach (var option in command.Options.Where(o => o.Name is not ("--help" or "--version")))
+            {
+                var names = option.Aliases.Append(option.Name).ToArray();
+                if (!TestedElsewhere.Any(t => path.StartsWith(t, StringComparison.Ordinal))
+                    && !Rows.Any(r => r.Line.StartsWith(path, StringComparison.Ordinal) && r.Line.Split(' ').Intersect(names).Any()))
+                {
+                    missing.Add($"{path} {option.Name}");
+                }
+            }
+
+            foreach (var child in command.Subcommands)
+            {
+                Visit(child, path.Length == 0 ? child.Name : $"{path} {child.Name}");
+            }
+        }
+    }
+}
