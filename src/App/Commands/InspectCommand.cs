@@ -14,6 +14,9 @@ internal static class InspectCommand
     // Names and shapes that are longer are cut in tables; JSON has them whole.
     private const int LongestCell = 200;
 
+    // The columns of a terminal in which all of a tensor's numbers have room beside a name of twenty letters.
+    private const int RoomForAll = 110;
+
     /// <summary>The command.</summary>
     public static Command Create(Screen screen, CancellationToken cancellation)
     {
@@ -26,7 +29,7 @@ internal static class InspectCommand
         var stats = new Option<bool>("--stats")
         {
             Description = "Also least and greatest element, mean and standard deviation, all of the finite elements alone (a dash, in JSON null, "
-                + "where there are none), and how many are NaN, infinite, zero. Reads the whole file.",
+                + "where there are none), and how many are NaN, infinite, zero. Reads the whole file. A narrow terminal shows these alone.",
         };
         var filter = new Option<string?>("--filter") { Description = "Show only tensors whose name contains this text.", HelpName = "TEXT" };
         var json = CommonOptions.Json();
@@ -112,25 +115,31 @@ internal static class InspectCommand
 
     private static Table Table(Screen screen, View view)
     {
-        string[] columns = ["tensor", "type", "shape", "bytes"];
-        var table = screen.Table(view.HasStatistics ? [.. columns, "min", "max", "mean", "std", "NaN", "inf", "zeros"] : columns);
-        foreach (var column in table.Columns.Skip(3))
+        // Where there is no room for all, statistics are what was asked for.
+        var isNarrow = screen.Output.Profile.Out.IsTerminal && screen.Output.Profile.Width < RoomForAll;
+        string[] description = view.HasStatistics && isNarrow ? [] : ["type", "shape", "bytes"];
+        string[] statistics = view.HasStatistics ? ["min", "max", "mean", "std", "NaN", "inf", "zeros"] : [];
+        var table = screen.Table(["tensor", .. description, .. statistics]);
+        foreach (var column in table.Columns.Skip(description.Length > 0 ? 3 : 1))
         {
-            column.RightAligned();
+            // Names and shapes are folded at need, numbers are not.
+            column.RightAligned().NoWrap();
         }
 
         foreach (var row in view.Rows)
         {
-            List<string> cells =
-            [
-                PrintableText.Of(row.Entry.Name, LongestCell), row.Entry.TypeName, PrintableText.Of(row.Entry.Shape.ToString(), LongestCell), $"{row.Entry.Length}",
-            ];
-            if (row.Statistics is { } statistics)
+            List<string> cells = [PrintableText.Of(row.Entry.Name, LongestCell)];
+            if (description.Length > 0)
+            {
+                cells.AddRange([row.Entry.TypeName, PrintableText.Of(row.Entry.Shape.ToString(), LongestCell), $"{row.Entry.Length}"]);
+            }
+
+            if (row.Statistics is { } numbers)
             {
                 cells.AddRange(
                 [
-                    Number(statistics.Minimum), Number(statistics.Maximum), Number(statistics.Mean), Number(statistics.Deviation),
-                    $"{statistics.NaNs}", $"{statistics.Infinities}", $"{statistics.Zeros}",
+                    Number(numbers.Minimum), Number(numbers.Maximum), Number(numbers.Mean), Number(numbers.Deviation),
+                    $"{numbers.NaNs}", $"{numbers.Infinities}", $"{numbers.Zeros}",
                 ]);
             }
 
@@ -140,7 +149,7 @@ internal static class InspectCommand
         return table;
     }
 
-    private static string Number(double? value) => value?.ToString("G6", CultureInfo.InvariantCulture) ?? "-";
+    private static string Number(double? value) => value?.ToString("G4", CultureInfo.InvariantCulture) ?? "-";
 
     private static string Plural(long count, string noun) => string.Create(CultureInfo.InvariantCulture, $"{count:N0} {noun}{(count == 1 ? "" : "s")}");
 
