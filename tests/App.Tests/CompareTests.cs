@@ -48,6 +48,24 @@ public sealed class CompareTests
     }
 
     [Test]
+    public void Each_case_is_a_line_of_json()
+    {
+        var result = BuiltProgram.Run("compare", "vae", "-w", Find("vae_tiny")!, "-r", Find("vae_tiny_io")!, "--device", "virtual", "--json");
+        Assert.That(result.ExitCode, Is.Zero, result.Error);
+        foreach (var line in result.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries))
+        {
+            using var json = System.Text.Json.JsonDocument.Parse(line);
+            using (Assert.EnterMultipleScope())
+            {
+                Assert.That(json.RootElement.GetProperty("passed").GetBoolean(), Is.True);
+                Assert.That(json.RootElement.GetProperty("output_error").GetDouble(), Is.InRange(0, 1e-5));
+                Assert.That(json.RootElement.GetProperty("first_divergence").ValueKind, Is.EqualTo(System.Text.Json.JsonValueKind.Null));
+                Assert.That(json.RootElement.GetProperty("tensors").GetArrayLength(), Is.GreaterThan(1));
+            }
+        }
+    }
+
+    [Test]
     public void A_tighter_tolerance_is_held()
     {
         // No float32 network reaches 1e-12 of the reference's last bit at every element.

@@ -1,6 +1,7 @@
 // compare: holds a model to stored results of another implementation, module by module. How a conversion is proven.
 using System.CommandLine;
 using System.Globalization;
+using System.Text.Json;
 using FashionFlow.App.Terminal;
 using FashionFlow.Diffusion;
 using FashionFlow.Tensors;
@@ -29,13 +30,15 @@ internal static class CompareCommand
         var tolerance = CommonOptions.Positive(
             "--tolerance", "T", "Largest error of an output, relative to the largest stored value; activations may have twice that. Default: 1e-5.", 1);
         var device = CommonOptions.Device();
+        var json = CommonOptions.Json();
         var command = new WithExamples(
             "compare",
             "Run a model on stored inputs and compare every module with stored results.",
             "compare unet --weights unet.safetensors --reference unet_io.safetensors --case A",
-            "compare clip -w clip.safetensors -r clip_io.safetensors --tolerance 1e-4")
+            "compare clip -w clip.safetensors -r clip_io.safetensors --tolerance 1e-4",
+            "compare vae -w vae.safetensors -r vae_io.safetensors --json")
         {
-            model, weights, reference, caseName, tolerance, device,
+            model, weights, reference, caseName, tolerance, device, json,
         };
         command.SetAction(parsed =>
         {
@@ -55,7 +58,14 @@ internal static class CompareCommand
             cancellation.ThrowIfCancellationRequested();
             foreach (var result in results)
             {
-                Print(screen, result);
+                if (parsed.GetValue(json))
+                {
+                    screen.WriteJson(line => Write(line, result));
+                }
+                else
+                {
+                    Print(screen, result);
+                }
             }
 
             return results.All(r => r.Passed) ? ExitCode.Success : ExitCode.Negative;
@@ -86,6 +96,40 @@ internal static class CompareCommand
         screen.WriteLine(failed == 0
             ? $"{name}{(result.Rows.Count == 1 ? "the tensor agrees" : $"all {result.Rows.Count} tensors agree")}; largest error of an output {Number(result.OutputError)}"
             : $"{name}{failed} of {result.Rows.Count} tensors differ, the first is {result.Rows.First(r => r.IsFirstDivergence).Name}");
+    }
+
+    private static void Write(Utf8JsonWriter line, ComparisonResult result)
+    {
+        line.WriteString("case", result.Case);
+        line.WriteBoolean("passed", result.Passed);
+        WriteNumber("output_error", result.OutputError);
+        line.WriteString("first_divergence", result.Rows.FirstOrDefault(r => r.IsFirstDivergence)?.Name);
+        line.WriteStartArray("tensors");
+        foreach (var row in result.Rows)
+        {
+            line.WriteStartObject();
+            line.WriteString("name", row.Name);
+            WriteNumber("error", row.Error);
+            line.WriteNumber("limit", row.Limit);
+            line.WriteBoolean("passed", row.Passed);
+            line.WriteBoolean("output", row.IsOutput);
+            line.WriteEndObject();
+        }
+
+        line.WriteEndArray();
+
+        // JSON has no infinity: what is not comparable has no error.
+        void WriteNumber(string name, double value)
+        {
+            if (double.IsFinite(value))
+            {
+                line.WriteNumber(name, value);
+            }
+            else
+            {
+                line.WriteNull(name);
+            }
+        }
     }
 
     private static string Number(double value) => double.IsPositiveInfinity(value) ? "not comparable" : value.ToString("0.0e+00", CultureInfo.InvariantCulture);
