@@ -127,20 +127,12 @@ internal static class GenerateCommand
                 {
                     cancellation.ThrowIfCancellationRequested();
                     exitCode = failed++ == 0 ? e.ExitCode : exitCode;
-                    if (json)
+                    screen.WriteFailure(e, json, line =>
                     {
-                        screen.WriteJson(line =>
-                        {
-                            line.WriteString("status", "failed");
-                            line.WriteString("picture", video.Picture);
-                            line.WriteString("output", video.Target);
-                            line.WriteNumber("seed", video.Seed);
-                            line.WriteNumber("exit_code", e.ExitCode);
-                            line.WriteString("error", e.Message);
-                        });
-                    }
-
-                    screen.WriteError(e.Message, e.Advice);
+                        line.WriteString("picture", video.Picture);
+                        line.WriteString("output", video.Target);
+                        line.WriteNumber("seed", video.Seed);
+                    });
                 }
             }
 

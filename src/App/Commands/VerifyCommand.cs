@@ -47,18 +47,7 @@ internal static class VerifyCommand
                 catch (UserError e) when (e.ExitCode == ExitCode.Input && (asJson || paths.Length > 1))
                 {
                     exitCode = exitCode == ExitCode.Success ? e.ExitCode : exitCode;
-                    if (asJson)
-                    {
-                        screen.WriteJson(line =>
-                        {
-                            line.WriteString("status", "failed");
-                            line.WriteString("video", path);
-                            line.WriteNumber("exit_code", e.ExitCode);
-                            line.WriteString("error", e.Message);
-                        });
-                    }
-
-                    screen.WriteError(e.Message, e.Advice);
+                    screen.WriteFailure(e, asJson, line => line.WriteString("video", path));
                 }
             }
 

@@ -141,6 +141,26 @@ internal sealed class Screen
         }
     }
 
+    /// <summary>One of several results could not be had: its error and, where results are for programs, a line that says so.</summary>
+    /// <param name="error">Why.</param>
+    /// <param name="asJson">Whether results are JSON.</param>
+    /// <param name="members">Writes what the result would have been of.</param>
+    public void WriteFailure(UserError error, bool asJson, Action<Utf8JsonWriter> members)
+    {
+        if (asJson)
+        {
+            WriteJson(line =>
+            {
+                line.WriteString("status", "failed");
+                members(line);
+                line.WriteNumber("exit_code", error.ExitCode);
+                line.WriteString("error", error.Message);
+            });
+        }
+
+        WriteError(error.Message, error.Advice);
+    }
+
     private static string OneLine(string text) => string.Join(' ', text.Split(['\r', '\n'], StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries));
 
     private static IAnsiConsole Create(TextWriter writer, bool redirected)
