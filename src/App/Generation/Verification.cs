@@ -34,9 +34,9 @@ internal sealed class Verification
 {
     private readonly string _video;
     private readonly Sidecar? _sidecar;
-    private readonly string? _comment;
+    private readonly string _comment;
 
-    private Verification(string video, Sidecar? sidecar, Recipe recipe, string? comment)
+    private Verification(string video, Sidecar? sidecar, Recipe recipe, string comment)
         => (_video, _sidecar, Recipe, _comment) = (video, sidecar, recipe, comment);
 
     /// <summary>How it was made.</summary>
@@ -65,7 +65,9 @@ internal sealed class Verification
                 "only videos that generate or demo wrote can be made again; other programs drop the recipe");
         }
 
-        return new Verification(video, sidecar, recipe, comment);
+        // The old text as it stands, as long as it says the same: another version may write a recipe in another way.
+        var isOwn = comment is not null && Recipe.TryParse(comment)?.ToJson() == recipe.ToJson();
+        return new Verification(video, sidecar, recipe, isOwn ? comment! : recipe.ToJson());
     }
 
     /// <summary>The folder of the model: the recorded one, or the demo model for a recipe without a sidecar.</summary>
@@ -99,7 +101,7 @@ internal sealed class Verification
         {
             var output = new VideoOutput(Path.Combine(folder, $"again{format.Extension}"), format, Overwrite: false);
             var options = maker.Resolve(Recipe.ToGenerationOptions());
-            var request = new VideoRequest(picture, path, Recipe.Input.Frame, options, Recipe.Options.Fps, output) { Comment = _comment ?? Recipe.ToJson() };
+            var request = new VideoRequest(picture, path, Recipe.Input.Frame, options, Recipe.Options.Fps, output) { Comment = _comment };
             return Compare(maker.Make(request, screen, announce, cancellation), maker.DescribeModel());
         }
         finally
@@ -152,30 +154,27 @@ internal sealed class Verification
     {
         var made = report.Sidecar;
         var (isFolder, usedFfmpeg) = (report.Output.Format.IsFolder, made.Recipe.Encoder.Ffmpeg);
-        var sameBytes = !isFolder && FileHash.Compute(_video) == made.File!.Sha256;
-        List<int> different;
-        bool changed;
-        if (isFolder)
+        if (_sidecar is null)
         {
-            var kept = HashPictures(_video, _sidecar!.Frames.Sha256.Count);
-            different = Differences(_sidecar.Frames.Sha256, made.Frames.Sha256);
-            changed = !kept.SequenceEqual(_sidecar.Frames.Sha256);
-            sameBytes = !changed && different.Count == 0;
-        }
-        else if (_sidecar is not null)
-        {
-            different = Differences(_sidecar.Frames.Sha256, made.Frames.Sha256);
-            changed = !sameBytes && _sidecar.File is { } file && FileHash.Compute(_video) != file.Sha256;
-        }
-        else
-        {
-            // Without a sidecar only what the encoder left of the frames can be compared.
+            // Only what the encoder left of the frames can be compared.
+            var same = FileHash.Compute(_video) == made.File!.Sha256;
             var recorded = DecodedFrames(_video);
-            different = sameBytes ? [] : Differences(recorded, DecodedFrames(report.Output.Target));
-            return new Verdict(recorded.Count, different, sameBytes, WasChanged: false, ModelDifferences(model), Recipe.Encoder.Ffmpeg, usedFfmpeg);
+            var others = same ? [] : Differences(recorded, DecodedFrames(report.Output.Target));
+            return new Verdict(recorded.Count, others, same, WasChanged: false, ModelDifferences(model), Recipe.Encoder.Ffmpeg, usedFfmpeg);
         }
 
-        return new Verdict(_sidecar.Frames.Sha256.Count, different, sameBytes, changed, ModelDifferences(model), Recipe.Encoder.Ffmpeg, usedFfmpeg);
+        var frames = _sidecar.Frames.Sha256;
+        var different = Differences(frames, made.Frames.Sha256);
+        var (sameBytes, changed) = isFolder ? CompareFolder() : CompareFile(FileHash.Compute(_video));
+        return new Verdict(frames.Count, different, sameBytes, changed, ModelDifferences(model), Recipe.Encoder.Ffmpeg, usedFfmpeg);
+
+        (bool SameBytes, bool WasChanged) CompareFolder()
+        {
+            var kept = HashPictures(_video, frames.Count).SequenceEqual(frames);
+            return (kept && different.Count == 0, !kept);
+        }
+
+        (bool SameBytes, bool WasChanged) CompareFile(string hash) => (hash == made.File!.Sha256, hash != _sidecar.File?.Sha256);
     }
 
     private List<string> ModelDifferences(RecipeModel model) =>
