@@ -100,6 +100,7 @@ public sealed class BadInputTests : IDisposable
     [TestCase("no end", "fashionflow generate /dev/zero -o out.mp4", 3, "/dev/zero has more than 512 MiB")]
     [TestCase("nothing in the pipe", "fashionflow generate /dev/stdin -o out.mp4 </dev/null", 3, "/dev/stdin is empty")]
     [TestCase("a name of two lines", "fashionflow generate $'two\\nlines.jpg' -o out.mp4", 3, "two lines.jpg does not exist")]
+    [TestCase("a name that steers terminals", "fashionflow generate $'\\x1b[31mred.jpg' -o out.mp4", 3, "\\u001b[31mred.jpg does not exist")]
     [TestCase("ffmpeg missing", "PATH=$PWD fashionflow generate dress.jpg -o out.mp4", 5, "ffmpeg was not found")]
     [TestCase("ffmpeg missing for a gif", "PATH=$PWD fashionflow generate dress.jpg -o out.gif", 5, "ffmpeg was not found")]
     [TestCase("ffmpeg missing for a demo", "PATH=$PWD fashionflow demo -o new", 5, "ffmpeg was not found")]

@@ -23,6 +23,7 @@ public sealed class PublishTests
         Directory.CreateDirectory(_folder["bin"]);
         var ffmpeg = Environment.GetEnvironmentVariable("PATH")!.Split(':').Select(p => Path.Combine(p, "ffmpeg")).First(File.Exists);
         File.CreateSymbolicLink(_folder["bin/ffmpeg"], ffmpeg);
+        File.CreateSymbolicLink(_folder["bin/ffprobe"], Path.Combine(Path.GetDirectoryName(ffmpeg)!, "ffprobe"));
     }
 
     [OneTimeTearDown]
@@ -78,6 +79,34 @@ public sealed class PublishTests
         var built = BuiltProgram.RunIn(_folder["elsewhere"], environment: null, [.. arguments, "built.mp4"]);
         Assert.That(built.ExitCode, Is.Zero, built.Error);
         Assert.That(MediaWriterTests.Decode(_folder["elsewhere/published.mp4"]), Is.EqualTo(MediaWriterTests.Decode(_folder["elsewhere/built.mp4"])));
+    }
+
+    // What reads and writes JSON, pictures, tables and completions would be the first to miss what trimming took.
+    [Test]
+    public void Its_other_commands_find_all_that_they_need()
+    {
+        using var folder = new TemporaryFolder();
+        TestPictures.Write(folder["dress.png"], 60, 80);
+        TinyModelFolder.WriteFiles(folder["model"]);
+        using (Assert.EnterMultipleScope())
+        {
+            Succeeds("^{\"status\":\"made\"", "generate", folder["dress.png"], "-o", folder["a.gif"], "-m", folder["model"], "--steps", "1", "--contact-sheet", "--json");
+            Succeeds(": the same: 4 frames, to the byte\n$", "verify", folder["a.gif"]);
+            Succeeds("\"totals\":", "inspect", folder["model"], "--stats", "--json");
+            Succeeds("conv_in.spatial_conv.weight", "inspect", folder["model"]);
+            Succeeds("^{\"ready\":true", "doctor", "--json");
+            Succeeds("^{\"version\"", "version", "--json");
+            Succeeds("^--sampler\n$", "complete", "--", "generate", "--samp");
+        }
+
+        Run("generate", folder["none.png"], "-o", folder["b.mp4"]).MustFail(3, "none.png does not exist");
+
+        void Succeeds(string output, params string[] arguments)
+        {
+            var result = Run(arguments);
+            Assert.That(result.ExitCode, Is.Zero, result.Error);
+            Assert.That(result.Output, Does.Match(output));
+        }
     }
 
     // With a PATH, that is the whole environment but for a .NET that is not there.

@@ -6,6 +6,7 @@ using FashionFlow.App.Media;
 using FashionFlow.App.Terminal;
 using FashionFlow.Diffusion;
 using FashionFlow.Diffusion.Preprocessing;
+using FashionFlow.Tensors.Weights;
 
 namespace FashionFlow.App.Commands;
 
@@ -50,7 +51,7 @@ internal static class GenerateCommand
         var json = CommonOptions.Json();
         var command = new WithExamples(
             "generate",
-            "Make videos of pictures. Beside each video OUT.json says how it was made, and verify makes it again.",
+            "Make videos of pictures. Beside each video a JSON file says how it was made, and verify makes it again.",
             "generate dress.jpg -o dress.mp4",
             "generate dress.jpg -o dress.mp4 --model models/full --sampler ddim --steps 50 --seed 7",
             "generate dress.jpg coat.png photos/ -o videos/ --num-videos 3 --contact-sheet",
@@ -92,7 +93,7 @@ internal static class GenerateCommand
     /// <summary>"blue.mp4: 16 frames of 512 x 640 at 25 fps, made in 35 s".</summary>
     public static string Describe(VideoReport report) => string.Create(
         CultureInfo.InvariantCulture,
-        $"{report.Output.Target}: {report.Sidecar.Frames.Sha256.Count} frames of {report.Sidecar.Frames.Width} x {report.Sidecar.Frames.Height} at {report.Sidecar.Recipe.Options.Fps:0.###} fps, made in {ProgressDisplay.Duration(report.Time)}");
+        $"{PrintableText.Of(report.Output.Target)}: {report.Sidecar.Frames.Sha256.Count} frames of {report.Sidecar.Frames.Width} x {report.Sidecar.Frames.Height} at {report.Sidecar.Recipe.Options.Fps:0.###} fps, made in {ProgressDisplay.Duration(report.Time)}");
 
     // One call: a failure of one picture is reported, and the others are made.
     private sealed class Run(

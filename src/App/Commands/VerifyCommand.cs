@@ -3,6 +3,7 @@ using System.CommandLine;
 using System.Globalization;
 using FashionFlow.App.Generation;
 using FashionFlow.App.Terminal;
+using FashionFlow.Tensors.Weights;
 
 namespace FashionFlow.App.Commands;
 
@@ -100,7 +101,7 @@ internal static class VerifyCommand
 
         if (!screen.IsQuiet)
         {
-            screen.WriteLine($"{path}: {Describe(verdict)}");
+            screen.WriteLine($"{PrintableText.Of(path)}: {Describe(verdict)}");
         }
     }
 

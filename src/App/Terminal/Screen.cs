@@ -2,6 +2,7 @@
 using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
+using FashionFlow.Tensors.Weights;
 using Spectre.Console;
 
 namespace FashionFlow.App.Terminal;
@@ -105,7 +106,7 @@ internal sealed class Screen
     {
         if (!IsQuiet)
         {
-            Explain(text);
+            Explain(PrintableText.Of(text));
         }
     }
 
@@ -161,7 +162,9 @@ internal sealed class Screen
         WriteError(error.Message, error.Advice);
     }
 
-    private static string OneLine(string text) => string.Join(' ', text.Split(['\r', '\n'], StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries));
+    // A file's name may hold anything: no part of it reaches the terminal as more than letters.
+    private static string OneLine(string text) =>
+        PrintableText.Of(string.Join(' ', text.Split(['\r', '\n'], StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries)));
 
     private static IAnsiConsole Create(TextWriter writer, bool redirected)
     {
