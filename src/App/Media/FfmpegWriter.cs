@@ -175,7 +175,7 @@ internal sealed class FfmpegWriter : IVideoWriter
 
             file.Write([0, 0x3B]);
         }
-        catch (IOException e)
+        catch (Exception e) when (PendingOutput.IsFailure(e))
         {
             throw _file.Failure(e);
         }

@@ -160,7 +160,7 @@ internal sealed class PendingOutput : IDisposable
             using var stream = System.IO.File.Create(path);
             write(stream);
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (Exception e) when (IsFailure(e))
         {
             throw Failure(e);
         }
@@ -216,13 +216,19 @@ internal sealed class PendingOutput : IDisposable
         }
     }
 
+    /// <summary>Whether an exception of a stream means that it cannot be written: .NET makes an argument's error of EFBIG.</summary>
+    public static bool IsFailure(Exception e) => e is IOException or UnauthorizedAccessException or ArgumentOutOfRangeException { ParamName: "value" };
+
     /// <summary>The error for an output that cannot be written.</summary>
     public UserError Failure(Exception e) => new(ExitCode.Output, $"{Target} cannot be written: {Reason(e)}", cause: e);
 
     // "No space left on device : '/long/path'": the path is a temporary one, and the target is named already.
-    private static string Reason(Exception e) => e is UnauthorizedAccessException
-        ? "permission denied in its folder"
-        : e.Message.IndexOf(" : '", StringComparison.Ordinal) is > 0 and var end ? e.Message[..end] : e.Message;
+    private static string Reason(Exception e) => e switch
+    {
+        UnauthorizedAccessException => "permission denied in its folder",
+        ArgumentOutOfRangeException => "the system takes no file so large",
+        _ => e.Message.IndexOf(" : '", StringComparison.Ordinal) is > 0 and var end ? e.Message[..end] : e.Message,
+    };
 
     // A folder cannot take another's place in one step: the old one is moved aside, and back if the new one does not come.
     private void ReplaceFolder()
