@@ -13,13 +13,16 @@ internal static class FileHash
         try
         {
             using var stream = File.OpenRead(path);
-            return Convert.ToHexStringLower(SHA256.HashData(stream));
+            return Compute(stream);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             throw new UserError(ExitCode.Input, $"{path} cannot be read: {e.Message}", cause: e);
         }
     }
+
+    /// <summary>The hash of what a stream still holds.</summary>
+    public static string Compute(Stream stream) => Convert.ToHexStringLower(SHA256.HashData(stream));
 
     /// <summary>The hash of bytes in memory.</summary>
     public static string Compute(ReadOnlySpan<byte> bytes) => Convert.ToHexStringLower(SHA256.HashData(bytes));

@@ -96,6 +96,7 @@ internal sealed class Verification
 
         var format = VideoFormat.All.FirstOrDefault(f => f.Name == Recipe.Encoder.Format)
             ?? throw new UserError(ExitCode.Input, $"{_video} is written as \"{Recipe.Encoder.Format}\", which this version does not know");
+        format.Require();
         var folder = Directory.CreateTempSubdirectory("fashionflow-verify-").FullName;
         try
         {

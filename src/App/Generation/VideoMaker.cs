@@ -22,6 +22,7 @@ internal sealed class VideoMaker : IDisposable
     private DeviceContext? _context;
     private FashionFlowPipeline? _pipeline;
     private RecipeModel? _recipeModel;
+    private string? _ffmpegVersion;
 
     /// <summary>Reads the model's configuration.</summary>
     /// <param name="modelDirectory">The model.</param>
@@ -134,7 +135,7 @@ internal sealed class VideoMaker : IDisposable
             Compat = new RecipeCompat(
                 o.Compatibility.Name, Recipe.Word(o.Compatibility.ClipRescaling), o.Compatibility.ChannelNormEpsilon, Recipe.Word(o.Compatibility.SchedulePrecision)),
             Device = new RecipeDevice(_context.Device.Kind, properties.ComputeCapability.ToString(), properties.Name),
-            Encoder = new RecipeEncoder(request.Output.Format.Name, request.Output.Format.Encoder is null ? null : Ffmpeg.Version(Ffmpeg.Require())),
+            Encoder = new RecipeEncoder(request.Output.Format.Name, request.Output.Format.Encoder is null ? null : _ffmpegVersion ??= Ffmpeg.Version(Ffmpeg.Require())),
         };
     }
 

@@ -26,13 +26,13 @@ internal sealed class FfmpegWriter : IVideoWriter
     /// <param name="overwrite">Whether what is there may be replaced.</param>
     /// <param name="framesPerSecond">Frames a second.</param>
     /// <param name="cancellation">What stops the program; then an error of ffmpeg is a part of being stopped.</param>
-    /// <exception cref="UserError">ffmpeg or its encoder is missing, or the target cannot be written.</exception>
+    /// <exception cref="UserError">ffmpeg is missing, or the target cannot be written.</exception>
     public FfmpegWriter(VideoFormat format, string target, bool overwrite, double framesPerSecond, CancellationToken cancellation)
     {
         _format = format;
         _framesPerSecond = framesPerSecond;
         _cancellation = cancellation;
-        _ffmpeg = format.Require()!;
+        _ffmpeg = Ffmpeg.Require();
         _file = PendingOutput.File(target, overwrite);
     }
 

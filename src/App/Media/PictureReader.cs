@@ -1,5 +1,5 @@
 // From a picture file to RGB bytes: any common format, turned upright, laid over white.
-using System.Security.Cryptography;
+using FashionFlow.App.Generation;
 using FashionFlow.Diffusion.Preprocessing;
 using SkiaSharp;
 
@@ -104,7 +104,7 @@ internal static class PictureReader
                 }
 
                 stream.Position = 0;
-                return ([], Convert.ToHexStringLower(SHA256.HashData(stream)), IsVideo: true);
+                return ([], FileHash.Compute(stream), IsVideo: true);
             }
 
             using var bytes = new MemoryStream();
@@ -119,7 +119,7 @@ internal static class PictureReader
                 }
             }
 
-            return (bytes.ToArray(), Convert.ToHexStringLower(SHA256.HashData(bytes.GetBuffer().AsSpan(0, (int)bytes.Length))), IsVideo: false);
+            return (bytes.ToArray(), FileHash.Compute(bytes.GetBuffer().AsSpan(0, (int)bytes.Length)), IsVideo: false);
         }
         catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
         {

@@ -53,20 +53,20 @@ internal sealed record VideoFormat(string Name, string Extension, string? Encode
     /// <summary>The form of that name.</summary>
     public static VideoFormat Named(string name) => All.First(f => f.Name == name);
 
-    /// <summary>Checks that ffmpeg is there and has the encoder.</summary>
-    /// <returns>ffmpeg's path, or null where it is not needed.</returns>
+    /// <summary>Checks that ffmpeg is there and has the encoder, once for all videos of this form.</summary>
     /// <exception cref="UserError">It is not there or has not.</exception>
-    public string? Require()
+    public void Require()
     {
         if (Encoder is null)
         {
-            return null;
+            return;
         }
 
         var ffmpeg = Ffmpeg.Require();
         // libx264 is in practically every build; asking costs a start of ffmpeg, and its own error says the same.
-        return this == Mp4 || Ffmpeg.HasEncoder(ffmpeg, Encoder)
-            ? ffmpeg
-            : throw new UserError(ExitCode.Output, $"{ffmpeg} has no encoder {Encoder}, which {Name} needs", "install a full build of ffmpeg, or choose another format");
+        if (this != Mp4 && !Ffmpeg.HasEncoder(ffmpeg, Encoder))
+        {
+            throw new UserError(ExitCode.Output, $"{ffmpeg} has no encoder {Encoder}, which {Name} needs", "install a full build of ffmpeg, or choose another format");
+        }
     }
 }
