@@ -64,6 +64,8 @@ internal static class BuiltProgram
             RedirectStandardError = true,
             WorkingDirectory = folder,
         };
+        // Programs that start the user's shell ("script") take this one, whatever the machine's is: other shells drop functions.
+        start.Environment["SHELL"] = "/bin/bash";
         foreach (var (name, value) in environment ?? [])
         {
             start.Environment[name] = value;
