@@ -132,6 +132,7 @@ public static partial class Ops
     public static void Fill(Tensor x, double value)
     {
         RequireFloating(x);
+        x.MarkWritten();
         var n = (int)x.Count;
         if (n > 0 && x.DType == DType.Float32)
         {

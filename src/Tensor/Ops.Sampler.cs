@@ -138,6 +138,7 @@ public static partial class Ops
     {
         Require(x.Shape.Rank == 5 && x.Shape[1] > 0, $"x must be [b, frames, h, w, channels], not {x.Shape}");
         RequireFirstFrame(x, firstFrame);
+        x.MarkWritten();
         if (x.Count == 0)
         {
             return;

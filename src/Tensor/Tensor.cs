@@ -47,6 +47,15 @@ public sealed class Tensor : IDisposable
     /// <summary>Whether it has been disposed.</summary>
     public bool IsDisposed => _disposed != 0;
 
+    /// <summary>What automatic differentiation knows of its values; null where nothing asks for their gradient.</summary>
+    public TensorHistory? History { get; set; }
+
+    /// <summary>Whether other tensors, views included, hold the same memory.</summary>
+    public bool SharesMemory => _storage.IsShared;
+
+    /// <summary>How often its memory was overwritten in place, by whichever tensor. A value kept for later can tell by it.</summary>
+    public int Version => _storage.Version;
+
     /// <summary>The scope that will dispose it, if any, and its place there.</summary>
     internal TensorScope? Scope { get; set; }
 
@@ -120,6 +129,7 @@ public sealed class Tensor : IDisposable
     public void CopyFrom<T>(ReadOnlySpan<T> source)
         where T : unmanaged
     {
+        MarkWritten();
         var destination = HostCopyStart<T>(source.Length);
         for (var chunks = new Chunks(Count, Unsafe.SizeOf<T>()); chunks.Next(out var start, out var length);)
         {
@@ -130,7 +140,7 @@ public sealed class Tensor : IDisposable
 
     /// <summary>The same elements seen as another shape of the same count. One axis may be -1: it takes what is left. A shape converts to its lengths.</summary>
     /// <exception cref="ArgumentException">The counts differ.</exception>
-    public Tensor Reshape(params ReadOnlySpan<int> lengths) => View(0, Shape.Resolve(lengths, Count));
+    public Tensor Reshape(params ReadOnlySpan<int> lengths) => WithHistory(View(0, Shape.Resolve(lengths, Count)));
 
     /// <summary>A range of the first axis, in the same memory.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The range passes the axis.</exception>
@@ -142,11 +152,16 @@ public sealed class Tensor : IDisposable
         }
 
         var rowElements = Shape.CountBetween(1, Shape.Rank);
-        return View(start * rowElements * DType.SizeInBytes(), Shape.With(0, length));
+        var view = View(start * rowElements * DType.SizeInBytes(), Shape.With(0, length));
+        History?.Narrowed(this, view, start);
+        return view;
     }
 
     /// <summary>A second tensor on the same memory, with a lifetime of its own.</summary>
-    public Tensor AddReference() => View(0, Shape);
+    public Tensor AddReference() => WithHistory(View(0, Shape));
+
+    /// <summary>Counts an overwriting of the elements in place; every operator that makes one calls it.</summary>
+    public void MarkWritten() => _storage.MarkWritten();
 
     /// <summary>Gives up this tensor's reference to its memory. Disposing twice does nothing the second time.</summary>
     public void Dispose()
@@ -159,6 +174,7 @@ public sealed class Tensor : IDisposable
         Scope?.Remove(this);
         Context.Unregister(this);
         _storage.Release();
+        History?.Released(this);
     }
 
     /// <summary>Element type and shape.</summary>
@@ -180,6 +196,12 @@ public sealed class Tensor : IDisposable
     {
         ObjectDisposedException.ThrowIf(IsDisposed, this);
         return new Tensor(Context, _storage.AddReference(), _byteOffset + byteOffset, shape, DType);
+    }
+
+    private Tensor WithHistory(Tensor view)
+    {
+        view.History = History;
+        return view;
     }
 
     private DevicePointer<byte> HostCopyStart<T>(int hostElements)

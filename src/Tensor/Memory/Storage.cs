@@ -10,6 +10,14 @@ internal sealed class Storage(CachingAllocator allocator, long bytes)
     /// <summary>Where the memory starts.</summary>
     public Gpu.DevicePointer<byte> Pointer => _block.Pointer;
 
+    /// <summary>Whether more than one tensor holds it.</summary>
+    public bool IsShared => Volatile.Read(ref _references) > 1;
+
+    /// <summary>How often its contents were overwritten in place.</summary>
+    public int Version { get; private set; }
+
+    public void MarkWritten() => Version++;
+
     public Storage AddReference()
     {
         Interlocked.Increment(ref _references);

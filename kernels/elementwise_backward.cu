@@ -1,0 +1,125 @@
+// Gradients of what kernels/elementwise.cu computes, and the sum in place by which gradients gather. All are bound by memory:
+// the bytes above each kernel are the least it must move, and one pass moves no more.
+#include "activation.cuh"
+#include "common.cuh"
+
+namespace {
+
+// y[i] = function(x[i], gradient[i]); a thread takes four neighbouring elements, in one vector access where it can.
+template <typename T, typename F>
+__device__ __forceinline__ void map2(
+    const T* __restrict__ x, const T* __restrict__ gradient, T* __restrict__ y, int n, F function) {
+    const int first = (blockIdx.x * blockDim.x + threadIdx.x) * 4;
+    if (first <= n - 4 && is_aligned16(x) && is_aligned16(gradient) && is_aligned16(y)) {
+        const Four<T> u = load4(x + first);
+        const Four<T> v = load4(gradient + first);
+        store4(y + first, {function(u.x, v.x), function(u.y, v.y), function(u.z, v.z), function(u.w, v.w)});
+        return;
+    }
+    for (int i = first; i < n && i < first + 4; ++i) {
+        y[i] = function(x[i], gradient[i]);
+    }
+}
+
+// d/dx of x s(x) with s the sigmoid: s (1 + x (1 - s)).
+template <typename T>
+struct SiluGradient {
+    __device__ __forceinline__ T operator()(T x, T gradient) const {
+        const T s = sigmoid(x);
+        return gradient * s * (T(1) + x * (T(1) - s));
+    }
+};
+
+// d/dx of x Phi(x): Phi(x) + x phi(x), phi the density of the normal distribution.
+template <typename T>
+struct GeluGradient {
+    __device__ __forceinline__ T operator()(T x, T gradient) const {
+        const T density = T(0.3989422804014327) * exp_of(T(-0.5) * x * x);
+        return gradient * (normal_distribution(x) + x * density);
+    }
+};
+
+// d/dx of x s(1.702 x): s (1 + 1.702 x (1 - s)).
+template <typename T>
+struct QuickGeluGradient {
+    __device__ __forceinline__ T operator()(T x, T gradient) const {
+        const T s = sigmoid(T(1.702) * x);
+        return gradient * s * (T(1) + T(1.702) * x * (T(1) - s));
+    }
+};
+
+// The gradient passes where x is inside the bounds or on them, as in PyTorch; none passes a NaN.
+template <typename T>
+struct ClampGradient {
+    T low, high;
+    __device__ __forceinline__ T operator()(T x, T gradient) const { return x >= low && x <= high ? gradient : T(0); }
+};
+
+template <typename T>
+__device__ __forceinline__ void accumulate(T* __restrict__ y, const T* __restrict__ x, int n) {
+    const int first = (blockIdx.x * blockDim.x + threadIdx.x) * 4;
+    if (first <= n - 4 && is_aligned16(x) && is_aligned16(y)) {
+        const Four<T> u = load4(y + first);
+        const Four<T> v = load4(x + first);
+        store4(y + first, {u.x + v.x, u.y + v.y, u.z + v.z, u.w + v.w});
+        return;
+    }
+    for (int i = first; i < n && i < first + 4; ++i) {
+        y[i] += x[i];
+    }
+}
+
+}  // namespace
+
+// y += x; x, y [n]. Moves 3n elements.
+extern "C" __global__ void accumulate_f32(float* __restrict__ y, const float* __restrict__ x, int n) {
+    accumulate(y, x, n);
+}
+
+extern "C" __global__ void accumulate_f64(double* __restrict__ y, const double* __restrict__ x, int n) {
+    accumulate(y, x, n);
+}
+
+// dx = gradient * d(silu)/dx; x, gradient, dx [n]. Moves 3n elements.
+extern "C" __global__ void silu_backward_f32(
+    const float* __restrict__ x, const float* __restrict__ gradient, float* __restrict__ dx, int n) {
+    map2(x, gradient, dx, n, SiluGradient<float>{});
+}
+
+extern "C" __global__ void silu_backward_f64(
+    const double* __restrict__ x, const double* __restrict__ gradient, double* __restrict__ dx, int n) {
+    map2(x, gradient, dx, n, SiluGradient<double>{});
+}
+
+// dx = gradient * d(gelu)/dx; x, gradient, dx [n]. Moves 3n elements.
+extern "C" __global__ void gelu_backward_f32(
+    const float* __restrict__ x, const float* __restrict__ gradient, float* __restrict__ dx, int n) {
+    map2(x, gradient, dx, n, GeluGradient<float>{});
+}
+
+extern "C" __global__ void gelu_backward_f64(
+    const double* __restrict__ x, const double* __restrict__ gradient, double* __restrict__ dx, int n) {
+    map2(x, gradient, dx, n, GeluGradient<double>{});
+}
+
+// dx = gradient * d(quick gelu)/dx; x, gradient, dx [n]. Moves 3n elements.
+extern "C" __global__ void quick_gelu_backward_f32(
+    const float* __restrict__ x, const float* __restrict__ gradient, float* __restrict__ dx, int n) {
+    map2(x, gradient, dx, n, QuickGeluGradient<float>{});
+}
+
+extern "C" __global__ void quick_gelu_backward_f64(
+    const double* __restrict__ x, const double* __restrict__ gradient, double* __restrict__ dx, int n) {
+    map2(x, gradient, dx, n, QuickGeluGradient<double>{});
+}
+
+// dx = gradient where low <= x <= high, else 0; x, gradient, dx [n]. Moves 3n elements.
+extern "C" __global__ void clamp_backward_f32(
+    const float* __restrict__ x, const float* __restrict__ gradient, float low, float high, float* __restrict__ dx, int n) {
+    map2(x, gradient, dx, n, ClampGradient<float>{low, high});
+}
+
+extern "C" __global__ void clamp_backward_f64(
+    const double* __restrict__ x, const double* __restrict__ gradient, double low, double high, double* __restrict__ dx, int n) {
+    map2(x, gradient, dx, n, ClampGradient<double>{low, high});
+}

@@ -1,0 +1,12 @@
+// The table of everything that can be differentiated: a case or more for every operator of Functional.
+namespace FashionFlow.Autograd.Checking;
+
+/// <summary>All cases. <c>fashionflow gradcheck --all</c> and the tests run over them; a test holds the table to be complete.</summary>
+public static class GradCheckTable
+{
+    /// <summary>Every case of every family.</summary>
+    public static IReadOnlyList<GradCheckCase> Cases { get; } =
+    [
+        .. ElementwiseGradients.Cases,
+    ];
+}

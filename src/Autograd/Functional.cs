@@ -1,0 +1,22 @@
+// Operators that can be differentiated: what layers call. One file a family; this one says what they have in common.
+using FashionFlow.Tensors;
+
+namespace FashionFlow.Autograd;
+
+/// <summary>
+/// The operators of <see cref="Ops"/>, recorded on the running <see cref="Tape"/> where an input requires a gradient. Without
+/// a tape each is the operator itself. Shapes, types and errors are those of the operator of the same name.
+/// </summary>
+public static partial class Functional
+{
+    /// <summary>The same values without their past: no gradient passes. A view of the same memory.</summary>
+    public static Tensor Detach(Tensor x)
+    {
+        var y = x.AddReference();
+        y.History = null;
+        return y;
+    }
+
+    /// <summary>A tensor if its gradient is asked for, or the backward needs it because another's is; else null, so that it is not kept.</summary>
+    private static Tensor? If(bool needed, Tensor? x) => needed ? x : null;
+}
