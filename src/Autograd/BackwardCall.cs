@@ -62,6 +62,7 @@ public sealed class BackwardCall
                 $"{_node.Operation}: its backward gave {gradient} for input {input}, which is {variable.Type} {variable.Shape}");
         }
 
+        NonFiniteGuard.Check(_node.Operation, gradient, isBackward: true);
         variable.Accumulate(gradient);
     }
 }

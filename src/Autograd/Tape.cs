@@ -57,6 +57,7 @@ public sealed class Tape : IDisposable
     public static Tensor Record(
         string operation, Tensor result, ReadOnlySpan<Tensor?> inputs, ReadOnlySpan<Tensor?> saved, BackwardFunction backward)
     {
+        NonFiniteGuard.Check(operation, result, isBackward: false);
         foreach (var input in inputs)
         {
             if (input?.History is not null)

@@ -142,6 +142,7 @@ public static partial class Ops
             }
 
             using var workspace = Workspace(context, blas.WorkspaceBytes(d), out var memory);
+            context.Device.Kernels.LastCall = blas.Name;
             blas.Gemm(context.Stream, d, a, b, bias, Bytes(y), memory);
         }
         else

@@ -49,6 +49,18 @@ public sealed class KernelLibrary : IDisposable
     /// <exception cref="GpuException">The device cannot load it.</exception>
     public GpuFunction GetFunction(KernelEntry entry)
     {
+        LastCall = entry;
+        return Find(entry);
+    }
+
+    /// <summary>
+    /// What did the latest work on tensors: a <see cref="KernelEntry"/> or a library's name. It costs an assignment a launch, and
+    /// lets a check that finds something wrong say which kernel ran before it.
+    /// </summary>
+    public object? LastCall { get; set; }
+
+    private GpuFunction Find(KernelEntry entry)
+    {
         var functions = Volatile.Read(ref _functions);
         return (uint)entry.Index < (uint)functions.Length && functions[entry.Index] is { } function ? function : AddFunction(entry);
     }
@@ -63,7 +75,7 @@ public sealed class KernelLibrary : IDisposable
         {
             try
             {
-                GetFunction(entry);
+                Find(entry);
             }
             catch (Exception exception) when (exception is KernelCompilationException or GpuException or ObjectDisposedException)
             {
