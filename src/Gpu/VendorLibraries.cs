@@ -179,14 +179,27 @@ public readonly record struct ConvolutionDescription
     public int OutW => ((W + PadLeft + PadRight - KernelW) / StrideW) + 1;
 }
 
-/// <summary>Convolutions.</summary>
+/// <summary>What is computed of a convolution.</summary>
+public enum ConvolutionPass
+{
+    /// <summary>Its result.</summary>
+    Forward,
+
+    /// <summary>The gradient of x.</summary>
+    BackwardData,
+
+    /// <summary>The gradient of w.</summary>
+    BackwardFilter,
+}
+
+/// <summary>Convolutions and their gradients.</summary>
 public interface IDnn
 {
     /// <summary>The library's name and version.</summary>
     string Name { get; }
 
-    /// <summary>Bytes of workspace that this convolution would like; it works with less.</summary>
-    long WorkspaceBytes(in ConvolutionDescription description);
+    /// <summary>Bytes of workspace that this pass of a convolution would like; it works with less.</summary>
+    long WorkspaceBytes(in ConvolutionDescription description, ConvolutionPass pass);
 
     /// <summary>Queues y = epilogue(conv(x, w) + bias + residual); bias and residual (of y's shape) may be null.</summary>
     void ConvolutionForward(
@@ -197,5 +210,29 @@ public interface IDnn
         DevicePointer<byte> bias,
         DevicePointer<byte> residual,
         DevicePointer<byte> y,
+        Workspace workspace);
+
+    /// <summary>
+    /// Queues the gradient of x, of x's shape, from that of conv(x, w), of y's: each output's gradient times the weights under its
+    /// window, added up where windows overlap; 0 where none reaches. The description is the convolution's; its epilogue is ignored.
+    /// </summary>
+    void ConvolutionBackwardData(
+        GpuStream stream,
+        in ConvolutionDescription description,
+        DevicePointer<byte> dy,
+        DevicePointer<byte> w,
+        DevicePointer<byte> dx,
+        Workspace workspace);
+
+    /// <summary>
+    /// Queues the gradient of w, of w's shape, from that of conv(x, w), of y's: the sum over all outputs of the output's gradient
+    /// times its window. The description is the convolution's; its epilogue is ignored. Without pictures the gradient is 0.
+    /// </summary>
+    void ConvolutionBackwardFilter(
+        GpuStream stream,
+        in ConvolutionDescription description,
+        DevicePointer<byte> x,
+        DevicePointer<byte> dy,
+        DevicePointer<byte> dw,
         Workspace workspace);
 }

@@ -152,7 +152,7 @@ public static partial class Ops
         }
         else if (x.Context.Backend == MatmulBackend.Library && x.Context.Device.Dnn is { } dnn)
         {
-            using var workspace = Workspace(x.Context, dnn.WorkspaceBytes(d), out var memory);
+            using var workspace = Workspace(x.Context, dnn.WorkspaceBytes(d, ConvolutionPass.Forward), out var memory);
             x.Context.Device.Kernels.LastCall = dnn.Name;
             dnn.ConvolutionForward(x.Context.Stream, d, Bytes(x), Bytes(weight), Bytes(bias), Bytes(residual), Bytes(y), memory);
         }

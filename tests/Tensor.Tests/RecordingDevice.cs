@@ -145,7 +145,7 @@ public sealed class RecordingDevice : GpuDevice
     {
         public string Name => inner.Name;
 
-        public long WorkspaceBytes(in ConvolutionDescription description) => inner.WorkspaceBytes(description);
+        public long WorkspaceBytes(in ConvolutionDescription description, ConvolutionPass pass) => inner.WorkspaceBytes(description, pass);
 
         public void ConvolutionForward(
             GpuStream stream,
@@ -157,5 +157,13 @@ public sealed class RecordingDevice : GpuDevice
             DevicePointer<byte> y,
             Workspace workspace)
             => inner.ConvolutionForward(Unwrap(stream), description, x, w, bias, residual, y, workspace);
+
+        public void ConvolutionBackwardData(
+            GpuStream stream, in ConvolutionDescription description, DevicePointer<byte> dy, DevicePointer<byte> w, DevicePointer<byte> dx, Workspace workspace)
+            => inner.ConvolutionBackwardData(Unwrap(stream), description, dy, w, dx, workspace);
+
+        public void ConvolutionBackwardFilter(
+            GpuStream stream, in ConvolutionDescription description, DevicePointer<byte> x, DevicePointer<byte> dy, DevicePointer<byte> dw, Workspace workspace)
+            => inner.ConvolutionBackwardFilter(Unwrap(stream), description, x, dy, dw, workspace);
     }
 }

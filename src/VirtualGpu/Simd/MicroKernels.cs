@@ -1,5 +1,5 @@
 // The innermost loop of products and convolutions: up to six rows times up to four vectors of columns, held in registers
-// while k runs. The rows are read where they lie, through pointers; the columns come from a packed panel.
+// while k runs. The rows are read where they lie, along k or across it, through pointers; the columns come from a packed panel.
 using System.Runtime.CompilerServices;
 
 namespace FashionFlow.VirtualGpu.Simd;
@@ -41,12 +41,32 @@ internal readonly struct Six : ICount
     public static int Value => 6;
 }
 
+/// <summary>How k runs through the rows in memory.</summary>
+internal interface IWalk
+{
+    /// <summary>Whether each row is contiguous in k and has an address of its own; else the rows lie side by side.</summary>
+    static abstract bool Along { get; }
+}
+
+internal readonly struct AlongRows : IWalk
+{
+    public static bool Along => true;
+}
+
+internal readonly struct AcrossRows : IWalk
+{
+    public static bool Along => false;
+}
+
 /// <summary>What a microkernel computes: sum, plus what d holds if asked, plus bias and residual if there are any, into d.</summary>
 internal unsafe struct Tile<T>
     where T : unmanaged
 {
-    /// <summary>For each piece of the block, <c>Rows</c> addresses, of which as many as the kernel has rows are read.</summary>
+    /// <summary>For each piece of the block, <c>Rows</c> addresses, of which as many as the kernel has rows are read; across rows, the first.</summary>
     public nint* Pointers;
+
+    /// <summary>Elements from one k to the next. 1: each row has its address; more: all lie side by side from the first's on.</summary>
+    public long Step;
 
     /// <summary>Elements of k in each piece; negative where they are left out.</summary>
     public int* Lengths;
@@ -84,14 +104,24 @@ internal static unsafe class MicroKernels<TSimd, TVector, T>
     private const int MostVectors = 4;
 
     // [rows - 1, vectors - 1]
-    private static readonly delegate*<Tile<T>*, void>[] Table =
+    private static readonly delegate*<Tile<T>*, void>[] Along =
     [
-        &Run<One, One>, &Run<One, Two>, &Run<One, Three>, &Run<One, Four>,
-        &Run<Two, One>, &Run<Two, Two>, &Run<Two, Three>, &Run<Two, Four>,
-        &Run<Three, One>, &Run<Three, Two>, &Run<Three, Three>, &Run<Three, Four>,
-        &Run<Four, One>, &Run<Four, Two>, &Run<Four, Three>, &Run<Four, Four>,
-        &Run<Five, One>, &Run<Five, Two>, &Run<Five, Three>, &Run<Five, Four>,
-        &Run<Six, One>, &Run<Six, Two>, &Run<Six, Three>, &Run<Six, Four>,
+        &Run<One, One, AlongRows>, &Run<One, Two, AlongRows>, &Run<One, Three, AlongRows>, &Run<One, Four, AlongRows>,
+        &Run<Two, One, AlongRows>, &Run<Two, Two, AlongRows>, &Run<Two, Three, AlongRows>, &Run<Two, Four, AlongRows>,
+        &Run<Three, One, AlongRows>, &Run<Three, Two, AlongRows>, &Run<Three, Three, AlongRows>, &Run<Three, Four, AlongRows>,
+        &Run<Four, One, AlongRows>, &Run<Four, Two, AlongRows>, &Run<Four, Three, AlongRows>, &Run<Four, Four, AlongRows>,
+        &Run<Five, One, AlongRows>, &Run<Five, Two, AlongRows>, &Run<Five, Three, AlongRows>, &Run<Five, Four, AlongRows>,
+        &Run<Six, One, AlongRows>, &Run<Six, Two, AlongRows>, &Run<Six, Three, AlongRows>, &Run<Six, Four, AlongRows>,
+    ];
+
+    private static readonly delegate*<Tile<T>*, void>[] Across =
+    [
+        &Run<One, One, AcrossRows>, &Run<One, Two, AcrossRows>, &Run<One, Three, AcrossRows>, &Run<One, Four, AcrossRows>,
+        &Run<Two, One, AcrossRows>, &Run<Two, Two, AcrossRows>, &Run<Two, Three, AcrossRows>, &Run<Two, Four, AcrossRows>,
+        &Run<Three, One, AcrossRows>, &Run<Three, Two, AcrossRows>, &Run<Three, Three, AcrossRows>, &Run<Three, Four, AcrossRows>,
+        &Run<Four, One, AcrossRows>, &Run<Four, Two, AcrossRows>, &Run<Four, Three, AcrossRows>, &Run<Four, Four, AcrossRows>,
+        &Run<Five, One, AcrossRows>, &Run<Five, Two, AcrossRows>, &Run<Five, Three, AcrossRows>, &Run<Five, Four, AcrossRows>,
+        &Run<Six, One, AcrossRows>, &Run<Six, Two, AcrossRows>, &Run<Six, Three, AcrossRows>, &Run<Six, Four, AcrossRows>,
     ];
 
     /// <summary>
@@ -101,16 +131,19 @@ internal static unsafe class MicroKernels<TSimd, TVector, T>
     /// <param name="vectors">Vectors of columns, 1 to <see cref="ISimd{TVector, T}.PanelVectors"/>.</param>
     /// <param name="tile">What to compute.</param>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Invoke(int rows, int vectors, Tile<T>* tile) => Table[((rows - 1) * MostVectors) + vectors - 1](tile);
+    public static void Invoke(int rows, int vectors, Tile<T>* tile)
+        => (tile->Step == 1 ? Along : Across)[((rows - 1) * MostVectors) + vectors - 1](tile);
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Run<TRows, TColumns>(Tile<T>* tile)
+    private static void Run<TRows, TColumns, TWalk>(Tile<T>* tile)
         where TRows : struct, ICount
         where TColumns : struct, ICount
+        where TWalk : struct, IWalk
     {
         var pointers = tile->Pointers;
         var lengths = tile->Lengths;
         var panel = tile->Panel;
+        var step = tile->Step;
         TVector c00 = TSimd.Zero, c01 = TSimd.Zero, c02 = TSimd.Zero, c03 = TSimd.Zero;
         TVector c10 = TSimd.Zero, c11 = TSimd.Zero, c12 = TSimd.Zero, c13 = TSimd.Zero;
         TVector c20 = TSimd.Zero, c21 = TSimd.Zero, c22 = TSimd.Zero, c23 = TSimd.Zero;
@@ -136,7 +169,7 @@ internal static unsafe class MicroKernels<TSimd, TVector, T>
                 var b3 = TColumns.Value > 3 ? TSimd.Load(panel + (3 * TSimd.Width)) : b0;
                 panel += TColumns.Value * TSimd.Width;
 
-                var x0 = TSimd.Broadcast(a0[k]);
+                var x0 = TSimd.Broadcast(TWalk.Along ? a0[k] : a0[0]);
                 c00 = TSimd.MultiplyAdd(x0, b0, c00);
                 c01 = TColumns.Value > 1 ? TSimd.MultiplyAdd(x0, b1, c01) : c01;
                 c02 = TColumns.Value > 2 ? TSimd.MultiplyAdd(x0, b2, c02) : c02;
@@ -144,7 +177,7 @@ internal static unsafe class MicroKernels<TSimd, TVector, T>
 
                 if (TRows.Value > 1)
                 {
-                    var x1 = TSimd.Broadcast(a1[k]);
+                    var x1 = TSimd.Broadcast(TWalk.Along ? a1[k] : a0[1]);
                     c10 = TSimd.MultiplyAdd(x1, b0, c10);
                     c11 = TColumns.Value > 1 ? TSimd.MultiplyAdd(x1, b1, c11) : c11;
                     c12 = TColumns.Value > 2 ? TSimd.MultiplyAdd(x1, b2, c12) : c12;
@@ -153,7 +186,7 @@ internal static unsafe class MicroKernels<TSimd, TVector, T>
 
                 if (TRows.Value > 2)
                 {
-                    var x2 = TSimd.Broadcast(a2[k]);
+                    var x2 = TSimd.Broadcast(TWalk.Along ? a2[k] : a0[2]);
                     c20 = TSimd.MultiplyAdd(x2, b0, c20);
                     c21 = TColumns.Value > 1 ? TSimd.MultiplyAdd(x2, b1, c21) : c21;
                     c22 = TColumns.Value > 2 ? TSimd.MultiplyAdd(x2, b2, c22) : c22;
@@ -162,7 +195,7 @@ internal static unsafe class MicroKernels<TSimd, TVector, T>
 
                 if (TRows.Value > 3)
                 {
-                    var x3 = TSimd.Broadcast(a3[k]);
+                    var x3 = TSimd.Broadcast(TWalk.Along ? a3[k] : a0[3]);
                     c30 = TSimd.MultiplyAdd(x3, b0, c30);
                     c31 = TColumns.Value > 1 ? TSimd.MultiplyAdd(x3, b1, c31) : c31;
                     c32 = TColumns.Value > 2 ? TSimd.MultiplyAdd(x3, b2, c32) : c32;
@@ -171,7 +204,7 @@ internal static unsafe class MicroKernels<TSimd, TVector, T>
 
                 if (TRows.Value > 4)
                 {
-                    var x4 = TSimd.Broadcast(a4[k]);
+                    var x4 = TSimd.Broadcast(TWalk.Along ? a4[k] : a0[4]);
                     c40 = TSimd.MultiplyAdd(x4, b0, c40);
                     c41 = TColumns.Value > 1 ? TSimd.MultiplyAdd(x4, b1, c41) : c41;
                     c42 = TColumns.Value > 2 ? TSimd.MultiplyAdd(x4, b2, c42) : c42;
@@ -180,11 +213,16 @@ internal static unsafe class MicroKernels<TSimd, TVector, T>
 
                 if (TRows.Value > 5)
                 {
-                    var x5 = TSimd.Broadcast(a5[k]);
+                    var x5 = TSimd.Broadcast(TWalk.Along ? a5[k] : a0[5]);
                     c50 = TSimd.MultiplyAdd(x5, b0, c50);
                     c51 = TColumns.Value > 1 ? TSimd.MultiplyAdd(x5, b1, c51) : c51;
                     c52 = TColumns.Value > 2 ? TSimd.MultiplyAdd(x5, b2, c52) : c52;
                     c53 = TColumns.Value > 3 ? TSimd.MultiplyAdd(x5, b3, c53) : c53;
+                }
+
+                if (!TWalk.Along)
+                {
+                    a0 += step;
                 }
             }
         }

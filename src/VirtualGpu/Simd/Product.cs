@@ -181,11 +181,21 @@ internal sealed unsafe class Product<TSimd, TVector, T>
             return;
         }
 
-        // Many rows: B is packed once, together, and then read by all. A wide B is taken in groups of columns.
+        // Many rows: B is packed once, together, and then read by all. A wide B is taken in groups of columns; of a B too tall
+        // even for that each task packs what it is at.
         _columnsPerTask = Math.Min(Pad(N), MostColumns);
-        var groupColumns = (int)Math.Min(N, Math.Max(1, SharedBytes / ((long)_columnsPerTask * Math.Max(K, 1) * sizeof(T))) * _columnsPerTask);
         _tilesPerTask = Math.Clamp(DivideUp(_tiles, 4 * threads), 2, MostTiles);
         _rowTasks = DivideUp(_tiles, _tilesPerTask);
+        if ((long)_columnsPerTask * K * sizeof(T) > SharedBytes)
+        {
+            _packed = null;
+            _groupColumn = 0;
+            _groupColumns = N;
+            workers.Run(DivideUp(N, _columnsPerTask) * _rowTasks, ComputeTask);
+            return;
+        }
+
+        var groupColumns = (int)Math.Min(N, Math.Max(1, SharedBytes / ((long)_columnsPerTask * Math.Max(K, 1) * sizeof(T))) * _columnsPerTask);
         _packed = (T*)_shared.Reserve((long)Pad(groupColumns) * Math.Max(K, 1) * sizeof(T));
         for (_groupColumn = 0; _groupColumn < N; _groupColumn += groupColumns)
         {
@@ -215,7 +225,8 @@ internal sealed unsafe class Product<TSimd, TVector, T>
         var tile = task % _rowTasks * _tilesPerTask;
         var column = part * _columnsPerTask;
         var columns = Math.Min(_columnsPerTask, _groupColumns - column);
-        Compute(_item, tile, Math.Min(_tilesPerTask, _tiles - tile), _groupColumn + column, columns, _packed + ((long)column * K));
+        var packed = _packed == null ? null : _packed + ((long)column * K);
+        Compute(_item, tile, Math.Min(_tilesPerTask, _tiles - tile), _groupColumn + column, columns, packed);
     }
 
     // Tiles [first, first + tiles) of C[.., column .. column + columns] of one product. `packed` holds B's panels over all of k;
@@ -282,6 +293,7 @@ internal sealed unsafe class Product<TSimd, TVector, T>
                 Tile<T> work;
                 work.Pointers = pointers;
                 work.Lengths = lengths;
+                work.Step = source.Step;
                 work.Accumulate = k0 > 0;
                 work.Bias = null;
                 work.Residual = null;

@@ -1,4 +1,4 @@
-// Where the rows of a product's first matrix come from: a stored matrix, its transpose, or the windows of a convolution.
+// Where the rows of a product's first matrix come from: a stored matrix or the windows of a convolution, or the transpose of either.
 // A row is handed to the microkernel as pieces of contiguous memory, so that a convolution needs no im2col matrix, and what
 // lies wholly in the padding is left out.
 using System.Runtime.CompilerServices;
@@ -11,7 +11,7 @@ internal enum RowKind
     /// <summary>Row m is contiguous at <c>source + m * stride</c>.</summary>
     Stored,
 
-    /// <summary>Element k of row m is at <c>source + k * stride + m</c>; blocks are transposed into scratch memory.</summary>
+    /// <summary>Element k of row m is at <c>source + k * stride + m</c>: rows side by side, read across.</summary>
     Transposed,
 
     /// <summary>
@@ -28,6 +28,13 @@ internal enum RowKind
 
     /// <summary>A convolution whose windows have short rows: all are gathered into scratch memory.</summary>
     WindowGather,
+
+    /// <summary>
+    /// The transpose of a convolution's windows, for the gradient of its weights: a row is one channel under one kernel position,
+    /// k runs over the output's pixels. A tile's rows are neighbouring channels under one position, so that they are read across
+    /// where they lie, and all reach equally far into the padding.
+    /// </summary>
+    WindowChannels,
 }
 
 /// <summary>The geometry of a convolution's windows, in the names of <see cref="FashionFlow.Gpu.ConvolutionDescription"/>.</summary>
@@ -95,17 +102,29 @@ internal unsafe struct RowSource<T>
     /// <summary>Elements that <see cref="Zeros"/> must hold.</summary>
     public readonly int ZeroElements => Kind == RowKind.WindowRows ? Windows.Segment : 0;
 
-    // Tiles that the pictures at one place are dealt out to, as evenly as goes.
-    private readonly int TilesAPlace => (Windows.Pictures + TileRows - 1) / TileRows;
+    /// <summary>Elements from one k of a row to the next: 1, or what <see cref="Tile{T}.Step"/> needs where rows are read across.</summary>
+    public readonly long Step => Kind switch
+    {
+        RowKind.Transposed => Stride,
+        RowKind.WindowChannels => (long)Windows.StrideW * Windows.Channels,
+        _ => 1,
+    };
+
+    // Tiles that the pictures at one place are dealt out to, as evenly as goes, or the channels under one kernel position.
+    private readonly int TilesAPlace => ((Kind == RowKind.WindowPictures ? Windows.Pictures : Windows.Channels) + TileRows - 1) / TileRows;
 
     /// <summary>Tiles that <paramref name="rows"/> rows make.</summary>
-    public readonly int TileCount(int rows)
-        => Kind == RowKind.WindowPictures ? Windows.OutH * Windows.OutW * TilesAPlace : (rows + TileRows - 1) / TileRows;
+    public readonly int TileCount(int rows) => Kind switch
+    {
+        RowKind.WindowPictures => Windows.OutH * Windows.OutW * TilesAPlace,
+        RowKind.WindowChannels => Windows.KernelH * Windows.KernelW * TilesAPlace,
+        _ => (rows + TileRows - 1) / TileRows,
+    };
 
     /// <summary>A tile of <paramref name="rows"/> rows.</summary>
     public readonly RowTile TileAt(int tile, int rows)
     {
-        if (Kind != RowKind.WindowPictures)
+        if (Kind is not (RowKind.WindowPictures or RowKind.WindowChannels))
         {
             var row = (long)tile * TileRows;
             return new RowTile(row, (int)Math.Min(TileRows, rows - row), row, 1);
@@ -114,9 +133,12 @@ internal unsafe struct RowSource<T>
         var tiles = TilesAPlace;
         var place = tile / tiles;
         var part = tile - (place * tiles);
-        var first = part * Windows.Pictures / tiles;
+        var atPlace = Kind == RowKind.WindowPictures ? Windows.Pictures : Windows.Channels;
+        var first = (int)((long)part * atPlace / tiles);
+        var count = (int)((part + 1L) * atPlace / tiles) - first;
+        var from = ((long)place * atPlace) + first;
         var places = (long)Windows.OutH * Windows.OutW;
-        return new RowTile(((long)place * Windows.Pictures) + first, ((part + 1) * Windows.Pictures / tiles) - first, (first * places) + place, places);
+        return Kind == RowKind.WindowPictures ? new RowTile(from, count, (first * places) + place, places) : new RowTile(from, count, from, 1);
     }
 
     /// <summary>Most pieces that <paramref name="kc"/> elements of k can have, left out ones counted.</summary>
@@ -124,13 +146,14 @@ internal unsafe struct RowSource<T>
     {
         RowKind.WindowRows => (kc / Windows.Segment) + 2,
         RowKind.WindowPictures => 3 * ((kc / Windows.Segment) + 2),
+        RowKind.WindowChannels => 3 * ((kc / Windows.OutW) + 2),
         _ => 1,
     };
 
     /// <summary>Elements of scratch memory that a block of <paramref name="tiles"/> tiles needs.</summary>
     public readonly long ScratchElements(int tiles, int kc) => Kind switch
     {
-        RowKind.Transposed or RowKind.WindowGather => (long)tiles * TileRows * kc,
+        RowKind.WindowGather => (long)tiles * TileRows * kc,
         RowKind.WindowRows => (long)TileRows * kc,
         _ => 0,
     };
@@ -138,11 +161,7 @@ internal unsafe struct RowSource<T>
     /// <summary>Brings rows [row, row + rows) over [k0, k0 + kc) into scratch memory where their kind needs it.</summary>
     public readonly void PrepareBlock(long row, int rows, int k0, int kc, T* scratch)
     {
-        if (Kind == RowKind.Transposed)
-        {
-            Packing.Transpose(Source + (k0 * Stride) + row, Stride, scratch, kc, kc, rows);
-        }
-        else if (Kind == RowKind.WindowGather)
+        if (Kind == RowKind.WindowGather)
         {
             var place = new Place(Windows, row);
             for (var r = 0; r < rows; r++, place.MoveOn(Windows))
@@ -171,10 +190,13 @@ internal unsafe struct RowSource<T>
             case RowKind.Stored:
                 return OnePiece(Source + (tile.Row * Stride) + k0, Stride, tile.Rows, kc, pointers, lengths);
             case RowKind.Transposed:
+                return OnePiece(Source + (k0 * Stride) + tile.Row, 1, tile.Rows, kc, pointers, lengths);
             case RowKind.WindowGather:
                 return OnePiece(scratch + ((tile.Row - blockRow) * kc), kc, tile.Rows, kc, pointers, lengths);
             case RowKind.WindowRows:
                 return FindRows(tile, k0, kc, pointers, lengths, scratch);
+            case RowKind.WindowChannels:
+                return FindChannels(tile, k0, kc, pointers, lengths);
             default:
                 return FindPictures(tile, k0, kc, pointers, lengths);
         }
@@ -296,6 +318,67 @@ internal unsafe struct RowSource<T>
         }
 
         return pieces;
+    }
+
+    // k runs through the output's rows; of each, the columns whose window has this kernel position inside the picture are taken.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private readonly int FindChannels(in RowTile tile, int k0, int kc, nint* pointers, int* lengths)
+    {
+        var g = Windows;
+        var position = (int)(tile.Row / g.Channels);
+        var kh = position / g.KernelW;
+        var top = kh - g.PadTop;
+        var left = position - (kh * g.KernelW) - g.PadLeft;
+        var inside = Math.Min(left < 0 ? (g.StrideW - 1 - left) / g.StrideW : 0, g.OutW);
+        var outside = left < g.W ? Math.Clamp(((g.W - 1 - left) / g.StrideW) + 1, inside, g.OutW) : inside;
+        var origin = Source + (((long)left * g.Channels) + (tile.Row - ((long)position * g.Channels)));
+        var step = Step;
+        var line = k0 / g.OutW;
+        var from = k0 - (line * g.OutW);
+        var pieces = -1;
+        var next = (T*)null;
+        for (var rest = kc; rest > 0; line++, from = 0)
+        {
+            var to = Math.Min(g.OutW, from + rest);
+            rest -= to - from;
+            var picture = line / g.OutH;
+            var h = ((line - (picture * g.OutH)) * g.StrideH) + top;
+            var first = (uint)h < (uint)g.H ? Math.Clamp(inside, from, to) : to;
+            var last = (uint)h < (uint)g.H ? Math.Clamp(outside, first, to) : to;
+            LeaveOut(first - from);
+            if (last > first)
+            {
+                // Where nothing is left out between them, the rows of a picture may follow each other without a gap.
+                var start = origin + ((((long)picture * g.H) + h) * g.W * g.Channels) + (first * step);
+                if (pieces >= 0 && lengths[pieces] > 0 && start == next)
+                {
+                    lengths[pieces] += last - first;
+                }
+                else
+                {
+                    lengths[++pieces] = last - first;
+                    pointers[pieces * TileRows] = (nint)start;
+                }
+
+                next = start + ((last - first) * step);
+            }
+
+            LeaveOut(to - last);
+        }
+
+        return pieces + 1;
+
+        void LeaveOut(int count)
+        {
+            if (count > 0 && pieces >= 0 && lengths[pieces] < 0)
+            {
+                lengths[pieces] -= count;
+            }
+            else if (count > 0)
+            {
+                lengths[++pieces] = -count;
+            }
+        }
     }
 
     private readonly void Gather(in Place place, int k0, int kc, T* to)

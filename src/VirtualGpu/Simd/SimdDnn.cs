@@ -1,4 +1,5 @@
-// The virtual device's cuDNN: convolutions on channels-last tensors as products whose rows are the windows themselves.
+// The virtual device's cuDNN: convolutions on channels-last tensors, and their gradients, as products whose rows are the windows
+// themselves.
 using System.Runtime.Intrinsics;
 using FashionFlow.Gpu;
 
@@ -8,15 +9,20 @@ namespace FashionFlow.VirtualGpu.Simd;
 /// Convolutions in float and double by implicit GEMM: a row of the product is a window of x, read where it lies, k running over
 /// kernel rows, kernel columns and channels as in the weights. Sums have the order that <see cref="SimdBlas"/> gives the product
 /// of the im2col matrix and the weights, so that the two agree to the bit (but for infinite and NaN weights, which meet no zeros here where a tile of rows lies wholly in the padding).
+/// The gradient of x is a convolution of y's gradient with the weights turned round, or with a stride several that interleave;
+/// that of the weights is the product of the im2col matrix's transpose and y's gradient. Both have that product's bits.
 /// </summary>
 internal sealed class SimdDnn(SimdLibrary library) : IDnn
 {
+    // Fewer elements than this are copied faster by one thread than others wake.
+    private const long SmallCopy = 1 << 16;
+
     /// <inheritdoc/>
     public string Name => $"FashionFlow SIMD DNN ({library.WidthName})";
 
     /// <inheritdoc/>
     /// <remarks>Scratch memory is the host's own, and no im2col matrix is made.</remarks>
-    public long WorkspaceBytes(in ConvolutionDescription description) => 0;
+    public long WorkspaceBytes(in ConvolutionDescription description, ConvolutionPass pass) => 0;
 
     /// <inheritdoc/>
     /// <exception cref="GpuException">CUDA_ERROR_NOT_SUPPORTED: element types other than float and double.
@@ -30,102 +36,144 @@ internal sealed class SimdDnn(SimdLibrary library) : IDnn
         DevicePointer<byte> residual,
         DevicePointer<byte> y,
         Workspace workspace)
-    {
-        var d = description;
-        lock (library.Device.ExecutionLock)
-        {
-            library.Device.Enter(stream);
-            Check(d, x, w, bias, residual, y);
-            if (d.ElementType == DType.Float32)
-            {
-                if (library.Width == VectorWidth.Bits512)
-                {
-                    Run<Simd512<float>, Vector512<float>, float>(d, x, w, bias, residual, y);
-                }
-                else
-                {
-                    Run<Simd256<float>, Vector256<float>, float>(d, x, w, bias, residual, y);
-                }
-            }
-            else if (library.Width == VectorWidth.Bits512)
-            {
-                Run<Simd512<double>, Vector512<double>, double>(d, x, w, bias, residual, y);
-            }
-            else
-            {
-                Run<Simd256<double>, Vector256<double>, double>(d, x, w, bias, residual, y);
-            }
-        }
-    }
+        => Run(stream, ConvolutionPass.Forward, description, new Operands(x, w, bias, residual, y));
+
+    /// <inheritdoc/>
+    /// <exception cref="GpuException">As for <see cref="ConvolutionForward"/>.</exception>
+    public void ConvolutionBackwardData(
+        GpuStream stream,
+        in ConvolutionDescription description,
+        DevicePointer<byte> dy,
+        DevicePointer<byte> w,
+        DevicePointer<byte> dx,
+        Workspace workspace)
+        => Run(stream, ConvolutionPass.BackwardData, description, new Operands(dx, w, default, default, dy));
+
+    /// <inheritdoc/>
+    /// <exception cref="GpuException">As for <see cref="ConvolutionForward"/>.</exception>
+    public void ConvolutionBackwardFilter(
+        GpuStream stream,
+        in ConvolutionDescription description,
+        DevicePointer<byte> x,
+        DevicePointer<byte> dy,
+        DevicePointer<byte> dw,
+        Workspace workspace)
+        => Run(stream, ConvolutionPass.BackwardFilter, description, new Operands(x, dw, default, default, dy));
 
     private static string Show(in ConvolutionDescription d)
         => $"x [{d.N}, {d.H}, {d.W}, {d.InChannels}], w [{d.OutChannels}, {d.KernelH}, {d.KernelW}, {d.InChannels}], strides ({d.StrideH}, {d.StrideW}), "
             + $"padding top {d.PadTop}, left {d.PadLeft}, bottom {d.PadBottom}, right {d.PadRight}";
 
-    private void Check(
-        in ConvolutionDescription d,
-        DevicePointer<byte> x,
-        DevicePointer<byte> w,
-        DevicePointer<byte> bias,
-        DevicePointer<byte> residual,
-        DevicePointer<byte> y)
+    private void Run(GpuStream stream, ConvolutionPass pass, in ConvolutionDescription d, in Operands operands)
     {
-        SimdLibrary.CheckTypes("ConvolutionForward", d.ElementType, d.AccumulationType);
+        lock (library.Device.ExecutionLock)
+        {
+            library.Device.Enter(stream);
+            Check(pass, d, operands);
+            if (d.ElementType == DType.Float32)
+            {
+                if (library.Width == VectorWidth.Bits512)
+                {
+                    Run<Simd512<float>, Vector512<float>, float>(pass, d, operands);
+                }
+                else
+                {
+                    Run<Simd256<float>, Vector256<float>, float>(pass, d, operands);
+                }
+            }
+            else if (library.Width == VectorWidth.Bits512)
+            {
+                Run<Simd512<double>, Vector512<double>, double>(pass, d, operands);
+            }
+            else
+            {
+                Run<Simd256<double>, Vector256<double>, double>(pass, d, operands);
+            }
+        }
+    }
+
+    private void Check(ConvolutionPass pass, in ConvolutionDescription d, in Operands operands)
+    {
+        var call = $"Convolution{pass}";
+        SimdLibrary.CheckTypes(call, d.ElementType, d.AccumulationType);
         if (d.N < 0 || d.H < 1 || d.W < 1 || d.InChannels < 1 || d.OutChannels < 1 || d.KernelH < 1 || d.KernelW < 1
             || d.StrideH < 1 || d.StrideW < 1 || d.PadTop < 0 || d.PadLeft < 0 || d.PadBottom < 0 || d.PadRight < 0)
         {
             throw new GpuException(
-                CudaResult.CUDA_ERROR_INVALID_VALUE, $"ConvolutionForward: sizes and strides must be at least 1 and padding at least 0: {Show(d)}");
+                CudaResult.CUDA_ERROR_INVALID_VALUE, $"{call}: sizes and strides must be at least 1 and padding at least 0: {Show(d)}");
         }
 
         Int128 rows = (Int128)d.N * d.OutH * d.OutW;
         if ((long)d.H + d.PadTop + d.PadBottom < d.KernelH || (long)d.W + d.PadLeft + d.PadRight < d.KernelW
-            || rows > int.MaxValue || (Int128)d.KernelH * d.KernelW * d.InChannels > int.MaxValue)
+            || rows > int.MaxValue || (pass == ConvolutionPass.BackwardData && (Int128)d.N * d.H * d.W > int.MaxValue)
+            || (Int128)d.KernelH * d.KernelW * Math.Max(d.InChannels, d.OutChannels) > int.MaxValue)
         {
             throw new GpuException(
-                CudaResult.CUDA_ERROR_INVALID_VALUE, $"ConvolutionForward: the kernel does not fit the padded input, or there are more than 2^31 windows: {Show(d)}");
+                CudaResult.CUDA_ERROR_INVALID_VALUE, $"{call}: the kernel does not fit the padded input, or there are more than 2^31 windows: {Show(d)}");
         }
 
-        if (d.N == 0)
+        if (d.N == 0 && pass != ConvolutionPass.BackwardFilter)
         {
             return;
         }
 
+        // The gradients are named after what they are gradients of.
         var size = d.ElementType.SizeInBytes();
-        library.CheckOperand("ConvolutionForward", "x", x, (Int128)d.N * d.H * d.W * d.InChannels, size);
-        library.CheckOperand("ConvolutionForward", "w", w, (Int128)d.OutChannels * d.KernelH * d.KernelW * d.InChannels, size);
-        library.CheckOperand("ConvolutionForward", "y", y, rows * d.OutChannels, size);
-        if (!bias.IsNull)
+        library.CheckOperand(call, pass == ConvolutionPass.BackwardData ? "dx" : "x", operands.X, (Int128)d.N * d.H * d.W * d.InChannels, size);
+        library.CheckOperand(
+            call, pass == ConvolutionPass.BackwardFilter ? "dw" : "w", operands.W, (Int128)d.OutChannels * d.KernelH * d.KernelW * d.InChannels, size);
+        library.CheckOperand(call, pass == ConvolutionPass.Forward ? "y" : "dy", operands.Y, rows * d.OutChannels, size);
+        if (!operands.Bias.IsNull)
         {
-            library.CheckOperand("ConvolutionForward", "bias", bias, d.OutChannels, size);
+            library.CheckOperand(call, "bias", operands.Bias, d.OutChannels, size);
         }
 
-        if (!residual.IsNull)
+        if (!operands.Residual.IsNull)
         {
-            library.CheckOperand("ConvolutionForward", "residual", residual, rows * d.OutChannels, size);
+            library.CheckOperand(call, "residual", operands.Residual, rows * d.OutChannels, size);
         }
     }
 
-    private unsafe void Run<TSimd, TVector, T>(
-        in ConvolutionDescription d,
-        DevicePointer<byte> x,
-        DevicePointer<byte> w,
-        DevicePointer<byte> bias,
-        DevicePointer<byte> residual,
-        DevicePointer<byte> y)
+    private unsafe void Run<TSimd, TVector, T>(ConvolutionPass pass, in ConvolutionDescription d, in Operands operands)
         where TSimd : struct, ISimd<TVector, T>
         where T : unmanaged
     {
-        var k = d.KernelH * d.KernelW * d.InChannels;
-        var rows = new RowSource<T> { Source = (T*)x.Address, Stride = d.InChannels };
-        if (d.KernelH != 1 || d.KernelW != 1 || d.StrideH != 1 || d.StrideW != 1 || d.PadTop + d.PadLeft + d.PadBottom + d.PadRight != 0)
+        var x = (T*)operands.X.Address;
+        var w = (T*)operands.W.Address;
+        var y = (T*)operands.Y.Address;
+        switch (pass)
         {
-            rows.Windows = new WindowGeometry(
-                d.N, d.H, d.W, d.InChannels, d.KernelH, d.KernelW, d.StrideH, d.StrideW, d.PadTop, d.PadLeft, d.OutH, d.OutW);
+            case ConvolutionPass.Forward:
+                var bias = (T*)operands.Bias.Address;
+                var residual = (T*)operands.Residual.Address;
+                var window = d.KernelH * d.KernelW * d.InChannels;
+                Convolve<TSimd, TVector, T>(Geometry(d), x, w, window, true, d.OutChannels, bias, residual, d.Epilogue, y);
+                break;
+            case ConvolutionPass.BackwardData:
+                BackwardData<TSimd, TVector, T>(d, y, w, x);
+                break;
+            default:
+                BackwardFilter<TSimd, TVector, T>(d, x, y, w);
+                break;
+        }
+    }
 
+    private static WindowGeometry Geometry(in ConvolutionDescription d)
+        => new(d.N, d.H, d.W, d.InChannels, d.KernelH, d.KernelW, d.StrideH, d.StrideW, d.PadTop, d.PadLeft, d.OutH, d.OutW);
+
+    // y = epilogue(windows of x times w + bias + residual), w's rows, or columns if it is transposed, strideW apart.
+    private unsafe void Convolve<TSimd, TVector, T>(
+        in WindowGeometry g, T* x, T* w, long strideW, bool transposeW, int channels, T* bias, T* residual, Epilogue epilogue, T* y)
+        where TSimd : struct, ISimd<TVector, T>
+        where T : unmanaged
+    {
+        var rows = new RowSource<T> { Source = x, Stride = g.Channels };
+        if (g.KernelH != 1 || g.KernelW != 1 || g.StrideH != 1 || g.StrideW != 1 || g.PadTop != 0 || g.PadLeft != 0 || g.OutH != g.H || g.OutW != g.W)
+        {
             // Tiles across pictures skip all padding; they pay where there is much of it and enough pictures to fill them.
-            rows.Kind = d.InChannels >= RowSource<T>.ShortestPiece && d.N >= 4 && rows.Windows.PaddedPart > 0.05 ? RowKind.WindowPictures
-                : rows.Windows.Segment >= RowSource<T>.ShortestPiece ? RowKind.WindowRows
+            rows.Windows = g;
+            rows.Kind = g.Channels >= RowSource<T>.ShortestPiece && g.Pictures >= 4 && g.PaddedPart > 0.05 ? RowKind.WindowPictures
+                : g.Segment >= RowSource<T>.ShortestPiece ? RowKind.WindowRows
                 : RowKind.WindowGather;
         }
 
@@ -134,18 +182,175 @@ internal sealed class SimdDnn(SimdLibrary library) : IDnn
         new Span<T>(rows.Zeros, rows.ZeroElements).Clear();
         new Product<TSimd, TVector, T>(library.Shared)
         {
-            M = d.N * d.OutH * d.OutW,
-            N = d.OutChannels,
-            K = k,
+            M = g.Pictures * g.OutH * g.OutW,
+            N = channels,
+            K = g.KernelH * g.Segment,
             Rows = rows,
-            B = (T*)w.Address,
-            StrideB = k,
-            TransposeB = true,
-            C = (T*)y.Address,
-            StrideC = d.OutChannels,
-            Bias = (T*)bias.Address,
-            Residual = (T*)residual.Address,
-            Epilogue = d.Epilogue,
+            B = w,
+            StrideB = strideW,
+            TransposeB = transposeW,
+            C = y,
+            StrideC = channels,
+            Bias = bias,
+            Residual = residual,
+            Epilogue = epilogue,
         }.Execute(library.Device.Workers);
+    }
+
+    // Along an axis only every stride-th tap of the kernel meets a given pixel of x, so that the pixels fall into stride classes
+    // (phases), each a convolution of dy at stride 1 with its own taps turned round. At stride 1 there is one, and it is dx.
+    private unsafe void BackwardData<TSimd, TVector, T>(in ConvolutionDescription d, T* dy, T* w, T* dx)
+        where TSimd : struct, ISimd<TVector, T>
+        where T : unmanaged
+    {
+        if (d.N == 0)
+        {
+            return;
+        }
+
+        for (var offsetH = 0; offsetH < d.StrideH; offsetH++)
+        {
+            for (var offsetW = 0; offsetW < d.StrideW; offsetW++)
+            {
+                var h = new Phase(offsetH, d.H, d.KernelH, d.StrideH, d.PadTop);
+                var v = new Phase(offsetW, d.W, d.KernelW, d.StrideW, d.PadLeft);
+                if (h.Count == 0 || v.Count == 0)
+                {
+                    continue;
+                }
+
+                var whole = d.StrideH == 1 && d.StrideW == 1;
+                var taps = h.Taps * v.Taps;
+                var weights = (long)taps * d.OutChannels * d.InChannels;
+                var pixels = (long)d.N * h.Count * v.Count * d.InChannels;
+                var scratch = (T*)library.Rearranged.Reserve(Math.Max(1, weights + (whole ? 0 : pixels)) * sizeof(T));
+                var to = whole ? dx : scratch + weights;
+                if (taps == 0)
+                {
+                    new Span<T>(to, checked((int)pixels)).Clear();
+                }
+                else
+                {
+                    TurnRound(d, h, v, w, scratch);
+                    var g = new WindowGeometry(
+                        d.N, d.OutH, d.OutW, d.OutChannels, h.Taps, v.Taps, 1, 1, h.Padding, v.Padding, h.Count, v.Count);
+                    Convolve<TSimd, TVector, T>(g, dy, scratch, d.InChannels, false, d.InChannels, null, null, Epilogue.None, to);
+                }
+
+                if (!whole)
+                {
+                    Interleave(d, h, v, to, dx);
+                }
+            }
+        }
+    }
+
+    // to[tap, co, ci] = w[co, tap, ci] for the phase's taps, the last first.
+    private unsafe void TurnRound<T>(ConvolutionDescription d, Phase h, Phase v, T* w, T* to)
+        where T : unmanaged
+        => InParallel(h.Taps * v.Taps, (long)h.Taps * v.Taps * d.OutChannels * d.InChannels, tap =>
+        {
+            var kh = h.Offset + ((h.Taps - 1 - (tap / v.Taps)) * d.StrideH);
+            var kw = v.Offset + ((v.Taps - 1 - (tap % v.Taps)) * d.StrideW);
+            var from = w + ((((long)kh * d.KernelW) + kw) * d.InChannels);
+            var row = to + ((long)tap * d.OutChannels * d.InChannels);
+            for (var co = 0; co < d.OutChannels; co++)
+            {
+                new ReadOnlySpan<T>(from, d.InChannels).CopyTo(new Span<T>(row, d.InChannels));
+                from += (long)d.KernelH * d.KernelW * d.InChannels;
+                row += d.InChannels;
+            }
+        });
+
+    // Puts a phase's pixels where they belong in dx.
+    private unsafe void Interleave<T>(ConvolutionDescription d, Phase h, Phase v, T* from, T* dx)
+        where T : unmanaged
+        => InParallel(d.N * h.Count, (long)d.N * h.Count * v.Count * d.InChannels, line =>
+        {
+            var row = from + ((long)line * v.Count * d.InChannels);
+            var picture = line / h.Count;
+            var to = dx + (((((long)picture * d.H) + h.First + ((long)(line - (picture * h.Count)) * d.StrideH)) * d.W) + v.First) * d.InChannels;
+            for (var i = 0; i < v.Count; i++)
+            {
+                new ReadOnlySpan<T>(row, d.InChannels).CopyTo(new Span<T>(to, d.InChannels));
+                row += d.InChannels;
+                to += (long)d.StrideW * d.InChannels;
+            }
+        });
+
+    // dw^T = the im2col matrix's transpose times dy: rows are channels of x under kernel positions, sums run over all outputs.
+    private unsafe void BackwardFilter<TSimd, TVector, T>(in ConvolutionDescription d, T* x, T* dy, T* dw)
+        where TSimd : struct, ISimd<TVector, T>
+        where T : unmanaged
+    {
+        var window = d.KernelH * d.KernelW * d.InChannels;
+        var channels = d.OutChannels;
+        var transposed = (T*)library.Rearranged.Reserve((long)window * channels * sizeof(T));
+        new Product<TSimd, TVector, T>(library.Shared)
+        {
+            M = window,
+            N = channels,
+            K = d.N * d.OutH * d.OutW,
+            Rows = new RowSource<T> { Kind = RowKind.WindowChannels, Source = x, Windows = Geometry(d) },
+            B = dy,
+            StrideB = channels,
+            TransposeB = false,
+            C = transposed,
+            StrideC = channels,
+        }.Execute(library.Device.Workers);
+
+        const int Rows = 64;
+        InParallel((window + Rows - 1) / Rows, (long)window * channels, part =>
+        {
+            var first = part * Rows;
+            Packing.Transpose(
+                transposed + ((long)first * channels), channels, dw + first, window, Math.Min(Rows, window - first), channels);
+        });
+    }
+
+    private void InParallel(int tasks, long elements, Action<int> body)
+    {
+        if (elements >= SmallCopy)
+        {
+            library.Device.Workers.Run(tasks, body);
+            return;
+        }
+
+        for (var task = 0; task < tasks; task++)
+        {
+            body(task);
+        }
+    }
+
+    // Of forward's operands those that a pass has, x, w and y standing for their gradients too.
+    private readonly record struct Operands(
+        DevicePointer<byte> X, DevicePointer<byte> W, DevicePointer<byte> Bias, DevicePointer<byte> Residual, DevicePointer<byte> Y);
+
+    // Along one axis: the pixels of x that meet the kernel's taps offset, offset + stride, .. alone.
+    private readonly record struct Phase
+    {
+        public Phase(int offset, int size, int kernel, int stride, int padding)
+        {
+            // Pixel i of the phase is under tap offset + j stride of output skipped + i - j.
+            var skipped = (padding - offset + stride - 1) / stride;
+            Offset = offset;
+            First = (skipped * stride) + offset - padding;
+            Count = First < size ? ((size - 1 - First) / stride) + 1 : 0;
+            Taps = offset < kernel ? ((kernel - 1 - offset) / stride) + 1 : 0;
+            Padding = Taps - 1 - skipped;
+        }
+
+        // Its first tap.
+        public int Offset { get; }
+
+        // Its first pixel; the others follow a stride apart.
+        public int First { get; }
+
+        public int Count { get; }
+
+        public int Taps { get; }
+
+        // Zeros before dy, so that the turned window of pixel 0 starts at output -Padding; negative where outputs come before it.
+        public int Padding { get; }
     }
 }

@@ -26,6 +26,9 @@ internal sealed class SimdLibrary(VirtualDevice device) : IDisposable
     /// <summary>Scratch memory that all threads of a call share. Used under the device's execution lock.</summary>
     public ScratchBuffer Shared { get; } = new();
 
+    /// <summary>Memory for what a call rearranges before or after its product. Used under the device's execution lock.</summary>
+    public ScratchBuffer Rearranged { get; } = new();
+
     /// <summary>The width that runs; set by tests to compare widths.</summary>
     public VectorWidth Width { get; set; } = HostWidth;
 
@@ -71,5 +74,9 @@ internal sealed class SimdLibrary(VirtualDevice device) : IDisposable
     }
 
     /// <inheritdoc/>
-    public void Dispose() => Shared.Dispose();
+    public void Dispose()
+    {
+        Shared.Dispose();
+        Rearranged.Dispose();
+    }
 }

@@ -144,6 +144,28 @@ public class SimdDnnTests
         }
     }
 
+    /// <summary>Where in x each element of each output's window lies, [outputs, kernel rows x kernel columns x channels]; -1 in the padding.</summary>
+    internal static int[] WindowPlaces(ConvolutionDescription d)
+    {
+        var k = d.KernelH * d.KernelW * d.InChannels;
+        var places = new int[(long)d.N * d.OutH * d.OutW * k];
+        for (var i = 0; i < places.Length; i++)
+        {
+            var (row, kh, kw, ci) = (i / k, i % k / (d.KernelW * d.InChannels), i / d.InChannels % d.KernelW, i % d.InChannels);
+            var (picture, oh, ow) = (row / (d.OutH * d.OutW), row / d.OutW % d.OutH, row % d.OutW);
+            var (h, v) = ((oh * d.StrideH) - d.PadTop + kh, (ow * d.StrideW) - d.PadLeft + kw);
+            var inside = h >= 0 && h < d.H && v >= 0 && v < d.W;
+            places[i] = inside ? (((((picture * d.H) + h) * d.W) + v) * d.InChannels) + ci : -1;
+        }
+
+        return places;
+    }
+
+    /// <summary>The im2col matrix: the window of each output, border zeros in place.</summary>
+    internal static T[] Windows<T>(ConvolutionDescription d, T[] x)
+        where T : unmanaged
+        => Array.ConvertAll(WindowPlaces(d), place => place < 0 ? default : x[place]);
+
     private static void Check<T>(ConvolutionDescription d, bool bias, bool residual, bool im2col)
         where T : unmanaged, System.Numerics.IFloatingPoint<T>
     {
@@ -168,28 +190,7 @@ public class SimdDnnTests
 
         Assert.That(results[1], Is.EqualTo(results[0]), "both widths give the same bits");
 
-        // The window of each output, border zeros in place.
-        var windows = new T[(long)rows * k];
-        for (var row = 0; row < rows; row++)
-        {
-            var (picture, oh, ow) = (row / (d.OutH * d.OutW), row / d.OutW % d.OutH, row % d.OutW);
-            for (var kh = 0; kh < d.KernelH; kh++)
-            {
-                for (var kw = 0; kw < d.KernelW; kw++)
-                {
-                    var (h, v) = ((oh * d.StrideH) - d.PadTop + kh, (ow * d.StrideW) - d.PadLeft + kw);
-                    if (h >= 0 && h < d.H && v >= 0 && v < d.W)
-                    {
-                        Array.Copy(
-                            x,
-                            (((picture * d.H) + h) * d.W + v) * d.InChannels,
-                            windows,
-                            ((long)row * k) + (((kh * d.KernelW) + kw) * d.InChannels),
-                            d.InChannels);
-                    }
-                }
-            }
-        }
+        var windows = Windows(d, x);
 
         // The tolerance is SimdBlasTests'.
         var u = Oracle.Roundoff<T>();
