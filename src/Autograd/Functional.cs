@@ -17,6 +17,20 @@ public static partial class Functional
         return y;
     }
 
+    /// <summary>Whether an operator on these is recorded; null stands for inputs left out.</summary>
+    private static bool IsRecorded(params ReadOnlySpan<Tensor?> inputs)
+    {
+        foreach (var input in inputs)
+        {
+            if (input is not null && input.RequiresGradient())
+            {
+                return Tape.IsRecording;
+            }
+        }
+
+        return false;
+    }
+
     /// <summary>A tensor if its gradient is asked for, or the backward needs it because another's is; else null, so that it is not kept.</summary>
     private static Tensor? If(bool needed, Tensor? x) => needed ? x : null;
 }

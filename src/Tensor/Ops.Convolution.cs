@@ -28,7 +28,6 @@ public static partial class Ops
     {
         Require(x.Shape.Rank == 4, $"x must be [n, h, w, channels], not {x.Shape}");
         Require(weight.Shape.Rank == 4, $"weight must be [out, kernel height, kernel width, in], not {weight.Shape}");
-        Require(stride > 0, $"stride {stride} is not positive");
         var (n, h, w) = (x.Shape[0], x.Shape[1], x.Shape[2]);
         return Convolve(x, weight, bias, residual, n, h, w, weight.Shape[1], weight.Shape[2], stride, padding, epilogue, (outH, outW) => [n, outH, outW, weight.Shape[0]]);
     }
@@ -66,6 +65,33 @@ public static partial class Ops
     public static Tensor PseudoConv3d(
         Tensor x, Tensor spatialWeight, Tensor? spatialBias, Tensor? temporalWeight, Tensor? temporalBias, Tensor? residual = null)
     {
+        var y = PseudoConv3d(x, spatialWeight, spatialBias, temporalWeight, temporalBias, residual, out var spatial);
+        spatial?.Dispose();
+        return y;
+    }
+
+    /// <summary>
+    /// As <see cref="PseudoConv3d(Tensor, Tensor, Tensor?, Tensor?, Tensor?, Tensor?)"/>, and hands out what the gradient of the
+    /// temporal weight needs.
+    /// </summary>
+    /// <param name="x">[b, f, h, w, ci].</param>
+    /// <param name="spatialWeight">[co, k, k, ci], k odd.</param>
+    /// <param name="spatialBias">[co], or null.</param>
+    /// <param name="temporalWeight">[co, kt, co], kt odd, or null.</param>
+    /// <param name="temporalBias">[co], or null.</param>
+    /// <param name="residual">[b, f, h, w, co] to add to the result, or null.</param>
+    /// <param name="spatial">What the temporal part worked on, [b, f, h, w, co], the caller's to dispose; null where there is none.</param>
+    /// <returns>[b, f, h, w, co].</returns>
+    /// <exception cref="ArgumentException">Shapes, element types or contexts do not fit.</exception>
+    public static Tensor PseudoConv3d(
+        Tensor x,
+        Tensor spatialWeight,
+        Tensor? spatialBias,
+        Tensor? temporalWeight,
+        Tensor? temporalBias,
+        Tensor? residual,
+        out Tensor? spatial)
+    {
         Require(x.Shape.Rank == 5, $"x must be [b, frames, h, w, channels], not {x.Shape}");
         Require(spatialWeight.Shape.Rank == 4, $"spatial weight must be [out, k, k, in], not {spatialWeight.Shape}");
         Require(
@@ -75,17 +101,23 @@ public static partial class Ops
         var shape = x.Shape.With(-1, spatialWeight.Shape[0]);
         var frames = CheckedInt32((long)x.Shape[0] * x.Shape[1], $"frames of x {x.Shape}");
         var padding = Padding2d.Same(spatialWeight.Shape[1], spatialWeight.Shape[2]);
-        var spatial = Convolve(
+        var ofFrames = Convolve(
             x, spatialWeight, spatialBias, temporalWeight is null ? residual : null, frames, x.Shape[2], x.Shape[3], spatialWeight.Shape[1],
             spatialWeight.Shape[2], 1, padding, Epilogue.None, (_, _) => shape);
+        spatial = temporalWeight is null ? null : ofFrames;
         if (temporalWeight is null)
         {
-            return spatial;
+            return ofFrames;
         }
 
-        using (spatial)
+        try
         {
-            return TemporalConv(spatial, temporalWeight, temporalBias, residual);
+            return TemporalConv(ofFrames, temporalWeight, temporalBias, residual);
+        }
+        catch
+        {
+            ofFrames.Dispose();
+            throw;
         }
     }
 
@@ -107,36 +139,11 @@ public static partial class Ops
         [CallerMemberName] string operation = "")
     {
         RequireAlike(x, weight, operation);
-        var (ci, co) = (x.Shape[-1], weight.Shape[0]);
-        Require(weight.Shape[-1] == ci, $"weight {weight.Shape} is for {weight.Shape[-1]} channels, x {x.Shape} has {ci}", operation);
-        Require(ci > 0 && co > 0 && kernelH > 0 && kernelW > 0, $"weight {weight.Shape} is empty", operation);
-        Require(padding is { Top: >= 0, Left: >= 0, Bottom: >= 0, Right: >= 0 }, $"negative padding {padding}", operation);
-        Require(
-            (long)h + padding.Top + padding.Bottom >= kernelH && (long)w + padding.Left + padding.Right >= kernelW,
-            $"x {x.Shape} with its padding is smaller than the kernel of weight {weight.Shape}", operation);
+        var co = weight.Shape[0];
+        var d = Describe(x.DType, x.Shape, weight.Shape, n, h, w, kernelH, kernelW, stride, padding, operation) with { Epilogue = epilogue };
         RequireBias(x, bias, co, operation);
-        var d = new ConvolutionDescription
-        {
-            ElementType = x.DType,
-            AccumulationType = x.DType,
-            N = n,
-            H = h,
-            W = w,
-            InChannels = ci,
-            OutChannels = co,
-            KernelH = kernelH,
-            KernelW = kernelW,
-            StrideH = stride,
-            StrideW = stride,
-            PadTop = padding.Top,
-            PadLeft = padding.Left,
-            PadBottom = padding.Bottom,
-            PadRight = padding.Right,
-            Epilogue = epilogue,
-        };
         var shape = shapeOf(d.OutH, d.OutW);
         RequireResidual(x, residual, shape, operation);
-        Require((long)h * w <= int.MaxValue, $"a picture of x {x.Shape} has more than 2^31 - 1 pixels", operation);
         var y = Tensor.Empty(x.Context, shape, x.DType);
         if (y.Count == 0)
         {
@@ -144,10 +151,9 @@ public static partial class Ops
         }
 
         var rows = CheckedInt32(y.Count / co, $"{operation}: output pixels {shape}");
-        if (kernelH == 1 && kernelW == 1 && stride == 1 && padding == default)
+        if (IsProduct(d))
         {
-            // A 1 x 1 convolution is a product of pixels and weights as they lie.
-            var product = RowsByWeight(x.DType, rows, co, ci, epilogue);
+            var product = RowsByWeight(x.DType, rows, co, d.InChannels, epilogue);
             Product(x.Context, product, Bytes(x), Bytes(weight), Bytes(bias), Bytes(residual), y);
         }
         else if (x.Context.Backend == MatmulBackend.Library && x.Context.Device.Dnn is { } dnn)
@@ -163,6 +169,43 @@ public static partial class Ops
 
         return y;
     }
+
+    /// <summary>The convolution of x, seen as [n, h, w, ci], and a weight, seen as [co, kernelH, kernelW, ci], if they fit each other.</summary>
+    private static ConvolutionDescription Describe(
+        DType type, Shape x, Shape weight, int n, int h, int w, int kernelH, int kernelW, int stride, Padding2d padding, string operation)
+    {
+        var (ci, co) = (x[-1], weight[0]);
+        Require(weight[-1] == ci, $"weight {weight} is for {weight[-1]} channels, x {x} has {ci}", operation);
+        Require(ci > 0 && co > 0 && kernelH > 0 && kernelW > 0, $"weight {weight} is empty", operation);
+        Require(stride > 0, $"stride {stride} is not positive", operation);
+        Require(padding is { Top: >= 0, Left: >= 0, Bottom: >= 0, Right: >= 0 }, $"negative padding {padding}", operation);
+        Require(
+            (long)h + padding.Top + padding.Bottom >= kernelH && (long)w + padding.Left + padding.Right >= kernelW,
+            $"x {x} with its padding is smaller than the kernel of weight {weight}", operation);
+        Require((long)h * w <= int.MaxValue, $"a picture of x {x} has more than 2^31 - 1 pixels", operation);
+        return new ConvolutionDescription
+        {
+            ElementType = type,
+            AccumulationType = type,
+            N = n,
+            H = h,
+            W = w,
+            InChannels = ci,
+            OutChannels = co,
+            KernelH = kernelH,
+            KernelW = kernelW,
+            StrideH = stride,
+            StrideW = stride,
+            PadTop = padding.Top,
+            PadLeft = padding.Left,
+            PadBottom = padding.Bottom,
+            PadRight = padding.Right,
+        };
+    }
+
+    /// <summary>Whether a convolution is a product of pixels and weights as they lie.</summary>
+    private static bool IsProduct(in ConvolutionDescription d)
+        => d is { KernelH: 1, KernelW: 1, StrideH: 1, StrideW: 1, PadTop: 0, PadLeft: 0, PadBottom: 0, PadRight: 0 };
 
     /// <summary>The convolution by our kernels with a given tile: all give the same bits.</summary>
     internal static void ConvolveByKernels(

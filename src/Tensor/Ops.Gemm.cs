@@ -54,7 +54,7 @@ public static partial class Ops
 
     /// <summary>alpha * op(a) op(b) for every matrix of the leading axes.</summary>
     /// <param name="a">[.., m, k], or [.., k, m] transposed.</param>
-    /// <param name="b">[.., k, n], or [.., n, k] transposed. Leading axes are a's, or there are none and b is shared.</param>
+    /// <param name="b">[.., k, n], or [.., n, k] transposed. Leading axes are a's, or one of the two has none and is shared.</param>
     /// <param name="transposeA">Whether a is stored [k, m].</param>
     /// <param name="transposeB">Whether b is stored [n, k].</param>
     /// <param name="alpha">Factor of the product.</param>
@@ -68,13 +68,14 @@ public static partial class Ops
         var (kOfB, n) = transposeB ? (b.Shape[-1], b.Shape[-2]) : (b.Shape[-2], b.Shape[-1]);
         Require(k == kOfB, $"sums over {k} in a {a.Shape} and over {kOfB} in b {b.Shape}");
         Require(k > 0, $"a {a.Shape} and b {b.Shape} have empty sums");
-        var shared = b.Shape.Rank == 2;
+        var (sharedA, sharedB) = (a.Shape.Rank == 2, b.Shape.Rank == 2);
+        var whole = sharedA ? b.Shape : a.Shape;
         Require(
-            shared || b.Shape.Lengths[..^2].SequenceEqual(a.Shape.Lengths[..^2]),
+            sharedA || sharedB || b.Shape.Lengths[..^2].SequenceEqual(a.Shape.Lengths[..^2]),
             $"leading axes differ in a {a.Shape} and b {b.Shape}");
-        var batch = a.Shape.CountBetween(0, a.Shape.Rank - 2);
-        var y = Tensor.Empty(a.Context, a.Shape.With(-2, m).With(-1, n), a.DType);
-        var rowsJoin = shared && !transposeA;
+        var batch = whole.CountBetween(0, whole.Rank - 2);
+        var y = Tensor.Empty(a.Context, whole.With(-2, m).With(-1, n), a.DType);
+        var rowsJoin = sharedB && !transposeA;
         Product(
             a.Context,
             new GemmDescription
@@ -89,9 +90,9 @@ public static partial class Ops
                 LeadingDimensionA = transposeA ? m : k,
                 LeadingDimensionB = transposeB ? k : n,
                 LeadingDimensionC = n,
-                BatchCount = rowsJoin ? 1 : CheckedInt32(batch, $"matrices in a {a.Shape}"),
-                BatchStrideA = (long)m * k,
-                BatchStrideB = shared ? 0 : (long)k * n,
+                BatchCount = rowsJoin ? 1 : CheckedInt32(batch, $"matrices in {whole}"),
+                BatchStrideA = sharedA ? 0 : (long)m * k,
+                BatchStrideB = sharedB ? 0 : (long)k * n,
                 BatchStrideC = (long)m * n,
                 Alpha = alpha,
             },

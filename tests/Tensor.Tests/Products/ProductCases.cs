@@ -36,9 +36,12 @@ public sealed class ProductCases : IOperatorCases
         from backend in (MatmulBackend[])[MatmulBackend.Kernels, MatmulBackend.Library]
         from transposeA in (bool[])[false, true]
         from transposeB in (bool[])[false, true]
-        from sizes in ((int[] Batch, int M, int N, int K, bool Shared)[])
-            [([], 5, 33, 31, true), ([3], 33, 5, 7, false), ([2, 2], 17, 36, 40, false), ([2], 31, 127, 8, true)]
-        let shapeA = (Shape)(int[])[.. sizes.Batch, transposeA ? sizes.K : sizes.M, transposeA ? sizes.M : sizes.K]
+        from sizes in ((int[] Batch, int M, int N, int K, bool SharedA, bool Shared)[])
+        [
+            ([], 5, 33, 31, false, true), ([3], 33, 5, 7, false, false), ([2, 2], 17, 36, 40, false, false), ([2], 31, 127, 8, false, true),
+            ([3], 17, 5, 9, true, false),
+        ]
+        let shapeA = (Shape)(int[])[.. sizes.SharedA ? [] : sizes.Batch, transposeA ? sizes.K : sizes.M, transposeA ? sizes.M : sizes.K]
         let shapeB = (Shape)(int[])[.. sizes.Shared ? [] : sizes.Batch, transposeB ? sizes.N : sizes.K, transposeB ? sizes.K : sizes.N]
         let case_ = Product(
             $"MatMul {shapeA}{(transposeA ? "^T" : "")} by {shapeB}{(transposeB ? "^T" : "")}, {backend}",

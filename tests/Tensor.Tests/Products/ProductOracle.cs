@@ -16,12 +16,12 @@ public static class ProductOracle
     public static Tolerance Bound(int terms, Func<HostTensor[], HostTensor> sizes)
         => Tolerance.OfSize((1.13 * (terms + 4)) + 16, sizes, "error bound of a sum of products in any order, Higham 3.5");
 
-    /// <summary>alpha op(a) op(b) for each matrix over the leading axes; b without leading axes is shared.</summary>
+    /// <summary>alpha op(a) op(b) for each matrix over the leading axes; one without leading axes is shared.</summary>
     public static HostTensor Product(HostTensor a, HostTensor b, bool transposeA = false, bool transposeB = false, double alpha = 1)
     {
         var (m, k) = transposeA ? (a.Shape[-1], a.Shape[-2]) : (a.Shape[-2], a.Shape[-1]);
         var n = b.Shape[transposeB ? -2 : -1];
-        var shape = a.Shape.With(-2, m).With(-1, n);
+        var shape = (a.Shape.Rank == 2 ? b : a).Shape.With(-2, m).With(-1, n);
         var result = new double[shape.Count];
         for (var at = 0; at < result.Length; at++)
         {
@@ -29,7 +29,7 @@ public static class ProductOracle
             var sum = 0.0;
             for (var p = 0; p < k; p++)
             {
-                sum += a.Data[(matrix * m * k) + (transposeA ? (p * m) + i : (i * k) + p)]
+                sum += a.Data[(a.Shape.Rank == 2 ? 0 : matrix * m * k) + (transposeA ? (p * m) + i : (i * k) + p)]
                     * b.Data[(b.Shape.Rank == 2 ? 0 : matrix * k * n) + (transposeB ? (j * k) + p : (p * n) + j)];
             }
 
@@ -72,6 +72,22 @@ public static class ProductOracle
         });
     }
 
+    /// <summary>The gradient of conv(x, w)'s x, of this shape, from the result's: what each output was made from gets its part.</summary>
+    public static HostTensor ConvolutionBackwardInput(HostTensor gradient, HostTensor w, Shape x, int stride, Padding2d padding)
+    {
+        var dx = new HostTensor(x);
+        OverTerms(x, w.Shape, gradient.Shape, stride, padding, (y, tap, pixel) => dx.Data[pixel] += gradient.Data[y] * w.Data[tap]);
+        return dx;
+    }
+
+    /// <summary>The gradient of conv(x, w)'s w, of this shape, from the result's.</summary>
+    public static HostTensor ConvolutionBackwardWeight(HostTensor x, HostTensor gradient, Shape w, int stride, Padding2d padding)
+    {
+        var dw = new HostTensor(w);
+        OverTerms(x.Shape, w, gradient.Shape, stride, padding, (y, tap, pixel) => dw.Data[tap] += gradient.Data[y] * x.Data[pixel]);
+        return dw;
+    }
+
     /// <summary>epilogue(sum + bias + residual); both may be null.</summary>
     public static HostTensor Finish(HostTensor sum, HostTensor? bias, HostTensor? residual, Epilogue epilogue)
     {
@@ -83,6 +99,23 @@ public static class ProductOracle
 
     /// <summary>The inputs without their signs: of these, the same sum is the sum of its terms' sizes.</summary>
     public static HostTensor[] Sizes(HostTensor[] inputs) => [.. inputs.Select(input => input.Map(Math.Abs))];
+
+    /// <summary>Every product w[tap] x[pixel] that conv(x, w) adds to its element y, by their places in the arrays.</summary>
+    private static void OverTerms(Shape x, Shape w, Shape y, int stride, Padding2d padding, Action<int, int, int> term)
+    {
+        for (var at = 0; at < y.Count; at++)
+        {
+            var (n, oh, ow, o) = (at / (y[1] * y[2] * y[3]), at / (y[2] * y[3]) % y[1], at / y[3] % y[2], at % y[3]);
+            for (var tap = 0; tap < w[1] * w[2] * w[3]; tap++)
+            {
+                var (h, v) = ((oh * stride) - padding.Top + (tap / (w[2] * w[3])), (ow * stride) - padding.Left + (tap / w[3] % w[2]));
+                if (h >= 0 && h < x[1] && v >= 0 && v < x[2])
+                {
+                    term(at, (o * w[1] * w[2] * w[3]) + tap, (((((n * x[1]) + h) * x[2]) + v) * x[3]) + (tap % w[3]));
+                }
+            }
+        }
+    }
 
     private static double Activate(Epilogue epilogue, double x) => epilogue switch
     {
