@@ -7,6 +7,8 @@ public static class GradCheckTable
     /// <summary>Every case of every family.</summary>
     public static IReadOnlyList<GradCheckCase> Cases { get; } =
     [
+        .. ConvolutionGradients.Cases,
         .. ElementwiseGradients.Cases,
+        .. ProductGradients.Cases,
     ];
 }
