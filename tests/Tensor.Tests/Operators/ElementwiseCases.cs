@@ -136,7 +136,10 @@ public sealed class ElementwiseCases : IOperatorCases
     private static double QuickGelu(double x) => x / (1 + Math.Exp(-1.702 * x));
 
     /// <summary>x Phi(x), exactly.</summary>
-    internal static double Gelu(double x) => 0.5 * x * Erfc(-x / Math.Sqrt(2));
+    internal static double Gelu(double x) => x * NormalDistribution(x);
+
+    /// <summary>The normal distribution function.</summary>
+    internal static double NormalDistribution(double x) => 0.5 * Erfc(-x / Math.Sqrt(2));
 
     /// <summary>1 - erf(x): below 3 by erf's series of positive terms, beyond by a continued fraction (Abramowitz and Stegun 7.1.6, 7.1.14).</summary>
     private static double Erfc(double x)
