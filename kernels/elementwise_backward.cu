@@ -1,6 +1,6 @@
 // Gradients of what kernels/elementwise.cu computes, and the sum in place by which gradients gather. All are bound by memory:
 // the bytes above each kernel are the least it must move, and one pass moves no more.
-#include "activation.cuh"
+#include "activation_slope.cuh"
 #include "common.cuh"
 
 namespace {
@@ -21,31 +21,19 @@ __device__ __forceinline__ void map2(
     }
 }
 
-// d/dx of x s(x) with s the sigmoid: s (1 + x (1 - s)).
 template <typename T>
 struct SiluGradient {
-    __device__ __forceinline__ T operator()(T x, T gradient) const {
-        const T s = sigmoid(x);
-        return gradient * s * (T(1) + x * (T(1) - s));
-    }
+    __device__ __forceinline__ T operator()(T x, T gradient) const { return gradient * silu_slope(x); }
 };
 
-// d/dx of x Phi(x): Phi(x) + x phi(x), phi the density of the normal distribution.
 template <typename T>
 struct GeluGradient {
-    __device__ __forceinline__ T operator()(T x, T gradient) const {
-        const T density = T(0.3989422804014327) * exp_of(T(-0.5) * x * x);
-        return gradient * (normal_distribution(x) + x * density);
-    }
+    __device__ __forceinline__ T operator()(T x, T gradient) const { return gradient * gelu_slope(x); }
 };
 
-// d/dx of x s(1.702 x): s (1 + 1.702 x (1 - s)).
 template <typename T>
 struct QuickGeluGradient {
-    __device__ __forceinline__ T operator()(T x, T gradient) const {
-        const T s = sigmoid(T(1.702) * x);
-        return gradient * s * (T(1) + T(1.702) * x * (T(1) - s));
-    }
+    __device__ __forceinline__ T operator()(T x, T gradient) const { return gradient * quick_gelu_slope(x); }
 };
 
 // The gradient passes where x is inside the bounds or on them, as in PyTorch; none passes a NaN.

@@ -1,5 +1,6 @@
 // The sampler's arithmetic: timestep embedding, one DDPM or DDIM step, frame 0 put back. The schedule's tables and the timestep
 // lie in device memory, so that one captured sequence of launches serves every step.
+#include "latent_video.cuh"
 
 __device__ __forceinline__ float square_root(float x) { return sqrtf(x); }
 __device__ __forceinline__ double square_root(double x) { return sqrt(x); }
@@ -9,10 +10,6 @@ __device__ __forceinline__ double sine(double x) { return sin(x); }
 
 __device__ __forceinline__ float cosine(float x) { return cosf(x); }
 __device__ __forceinline__ double cosine(double x) { return cos(x); }
-
-// A product that is rounded by itself, never contracted into a fused multiply-add: PyTorch rounds after every operation.
-__device__ __forceinline__ float rounded_product(float a, float b) { return __fmul_rn(a, b); }
-__device__ __forceinline__ double rounded_product(double a, double b) { return __dmul_rn(a, b); }
 
 // exp(x) for x in [-87, 0]. In float this is the polynomial of SLEEF (expf, 1.0 ULP; Shibata and Petrogalli 2020) that PyTorch's
 // vectorised exp runs, step by step: at t = 999 a frequency that differs in its last bit moves the sine by 6e-5.
@@ -73,28 +70,6 @@ __device__ __forceinline__ int step_of(const int* index, const T* value, int str
     return index != nullptr ? index[(long long)video * stride] : (int)value[(long long)video * stride];
 }
 
-// Where an element of x [batch, frames, frame] lies: blocks along y walk batch x frames, so that video and frame are the same
-// for a whole block and cost no division an element.
-struct Place
-{
-    int video;
-    int frame;
-    int inFrame;
-    long long at;
-    long long inPicture;
-};
-
-__device__ __forceinline__ Place place_of(int frames, int frameElements)
-{
-    Place place;
-    place.video = blockIdx.y / frames;
-    place.frame = blockIdx.y - place.video * frames;
-    place.inFrame = blockIdx.x * blockDim.x + threadIdx.x;
-    place.at = (long long)blockIdx.y * frameElements + place.inFrame;
-    place.inPicture = (long long)place.video * frameElements + place.inFrame;
-    return place;
-}
-
 template <typename T>
 __device__ __forceinline__ void ddpm(
     const T* __restrict__ x, const T* __restrict__ eps, const T* __restrict__ noise, const T* __restrict__ picture,
@@ -112,8 +87,7 @@ __device__ __forceinline__ void ddpm(
         y[place.at] = picture[place.inPicture];
         return;
     }
-    int t = step_of(stepIndex, stepValue, stepStride, place.video);
-    t = t < 0 ? 0 : t >= steps ? steps - 1 : t;
+    const int t = held_step(step_of(stepIndex, stepValue, stepStride, place.video), steps);
     const T drift = rounded_product(betas[t], eps[place.at]) / sqrtOneMinusAlphasCumprod[t];
     T value = rounded_product(sqrtRecipAlphas[t], x[place.at] - drift);
     if (t > 0)
@@ -172,8 +146,7 @@ __device__ __forceinline__ void ddim(
         y[place.at] = picture[place.inPicture];
         return;
     }
-    int t = step_of(stepIndex, stepValue, stepStride, place.video);
-    t = t < 0 ? 0 : t >= steps ? steps - 1 : t;
+    const int t = held_step(step_of(stepIndex, stepValue, stepStride, place.video), steps);
     int previous = step_of(previousIndex, previousValue, stepStride, place.video);
     previous = previous >= steps ? steps - 1 : previous;
     const T current = alphasCumprod[t], next = previous < 0 ? T(1) : alphasCumprod[previous];

@@ -1,5 +1,6 @@
 // Between pictures and latents: the posterior that the encoder describes, and 8-bit pixels from the decoder's.
 #include "exponential.cuh"
+#include "log_variance.cuh"
 
 // pixels x [2 channels] -> [channels]; noise null gives the mean.
 template <typename T>
@@ -16,9 +17,7 @@ __device__ __forceinline__ void posterior(
     T value = own[c];
     if (noise != nullptr)
     {
-        T logVariance = own[channels + c];
-        logVariance = logVariance < T(-30) ? T(-30) : logVariance > T(20) ? T(20) : logVariance;
-        value += exp_of(T(0.5) * logVariance) * noise[i];
+        value += exp_of(T(0.5) * held_log_variance(own[channels + c])) * noise[i];
     }
     y[i] = value * scale;
 }

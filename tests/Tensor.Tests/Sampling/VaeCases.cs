@@ -46,6 +46,27 @@ public sealed class VaeCases : IOperatorCases
         };
         yield return new()
         {
+            Name = $"PosteriorSampleBackward {shape}",
+            Kernels = ["posterior_sample_backward"],
+            Inputs = [operand, Operand.Normal(shape), Operand.Normal(shape)],
+            Run = x => Ops.PosteriorSampleBackward(x[0], x[1], x[2], (float)Scale),
+            Oracle = x =>
+            {
+                var result = new HostTensor(moments);
+                for (var i = 0; i < x[2].Data.Length; i++)
+                {
+                    var mean = (i / channels * 2 * channels) + (i % channels);
+                    var passed = x[2].Data[i] * (float)Scale;
+                    result.Data[mean] = passed;
+                    result.Data[mean + channels] = x[0].Data[mean + channels] is >= -30 and <= 20 ? passed * x[1].Data[i] * 0.5 * Deviation(x, i) : 0;
+                }
+
+                return result;
+            },
+            Tolerance = Tolerance.OfElement(4, "exp 2 ulp and four roundings"),
+        };
+        yield return new()
+        {
             Name = $"PosteriorMean {shape}",
             Kernels = ["posterior_mean"],
             Inputs = [operand],
