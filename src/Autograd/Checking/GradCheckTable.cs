@@ -10,5 +10,8 @@ public static class GradCheckTable
         .. ConvolutionGradients.Cases,
         .. ElementwiseGradients.Cases,
         .. ProductGradients.Cases,
+        .. LayoutGradients.Cases,
+        .. LossGradients.Cases,
+        .. VaeGradients.Cases,
     ];
 }

@@ -16,7 +16,9 @@ public sealed class ElementwiseBackwardCases : IOperatorCases
     [
         .. s_shapes.SelectMany(shape => OfInputs($"{shape}", Operand.Normal(shape, deviation: 2), Operand.Normal(shape))),
         .. OfInputs("of extremes", s_extremes, Operand.Normal([9])),
-        Clamp("on the bounds and of what is no number", Operand.Of([8], -0.5, 0.75, -0.50001, 0.75001, double.NaN, double.PositiveInfinity, double.NegativeInfinity, 0)),
+        Clamp(
+            "on the bounds and of what is no number",
+            Operand.Of([8], -0.5, 0.75, -0.50001, 0.75001, double.NaN, double.PositiveInfinity, double.NegativeInfinity, 0)),
         Clamp("of a gradient that is no number", Operand.Of([3], -1, 0, 1), Operand.Of([3], double.NaN, double.NaN, double.PositiveInfinity)),
         .. PadRows,
     ];
@@ -57,7 +59,9 @@ public sealed class ElementwiseBackwardCases : IOperatorCases
         yield return Slope(
             "Silu", "silu", variant, x, gradient, Ops.SiluBackward, v => SigmoidSlope(v, 1),
             Tolerance.OfSize(
-                6, i => i[0].Zip(i[1], (v, g) => (Math.Abs(g) * Sigmoid(v) * (1 + Math.Abs(v))) + Flushed), "exp 2 ulp, and seven roundings of terms of this size"));
+                6,
+                i => i[0].Zip(i[1], (v, g) => (Math.Abs(g) * Sigmoid(v) * (1 + Math.Abs(v))) + Flushed),
+                "exp 2 ulp, and seven roundings of terms of this size"));
         yield return Slope(
             "QuickGelu", "quick_gelu", variant, x, gradient, Ops.QuickGeluBackward, v => SigmoidSlope(v, 1.702),
             Tolerance.OfSize(

@@ -11,7 +11,10 @@ public sealed class EmbeddingCases : IOperatorCases
         .. from lengths in (int[][])[[1, 1], [3, 5], [2, 31], [33, 64], [5, 127], [17, 512], [9, 1025]]
            from @case in NormalizeRows($"{new Shape(lengths)}", Operand.Normal(lengths), 1e-12)
            select @case,
-        .. NormalizeRows("of rows shorter than eps, one of them zero", new([5, 33], (random, i) => i / 33 == 2 ? 0 : random.Normal(i) * (i / 33 % 2 == 0 ? 1 : 1e-3)), 0.125),
+        .. NormalizeRows(
+            "of rows shorter than eps, one of them zero",
+            new([5, 33], (random, i) => i / 33 == 2 ? 0 : random.Normal(i) * (i / 33 % 2 == 0 ? 1 : 1e-3)),
+            0.125),
         .. NormalizeRows("of what is no number", Operand.Of([2, 3], 1, double.NaN, 2, 3, 4, 0), 1e-12),
     ];
 
@@ -25,7 +28,9 @@ public sealed class EmbeddingCases : IOperatorCases
             Run = x => Ops.MeanTokens(x[0]),
             Oracle = x => Mean(x[0], v => v),
             Tolerance = Tolerance.OfSize(
-                (n / 16.0) + 5, x => Mean(x[0], Math.Abs), "a token goes through an eighth of the additions in its warp and 7 between warps, half an epsilon each; the quotient"),
+                (n / 16.0) + 5,
+                x => Mean(x[0], Math.Abs),
+                "a token goes through an eighth of the additions in its warp and 7 between warps, half an epsilon each; the quotient"),
         },
         new()
         {
@@ -55,7 +60,8 @@ public sealed class EmbeddingCases : IOperatorCases
                     return row.X.Select(v => v / length);
                 }),
                 Tolerance = Tolerance.OfElement(
-                    (width / 128.0) + 4, "a square goes through a 32nd of the additions and 5, of which the root takes half; root, reciprocal and product"),
+                    (width / 128.0) + 4,
+                    "a square goes through a 32nd of the additions and 5, of which the root takes half; root, reciprocal and product"),
             },
             new()
             {

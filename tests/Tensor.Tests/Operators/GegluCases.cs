@@ -27,7 +27,8 @@ public sealed class GegluCases : IOperatorCases
             Kernels = ["geglu_backward"],
             Inputs = [operand, Operand.Normal(shape.With(-1, c))],
             Run = x => Ops.GegluBackward(x[0], x[1]),
-            Oracle = x => Gradients(x, (_, gate, g) => g * ElementwiseCases.Gelu(gate), (value, gate, g) => g * value * ElementwiseBackwardCases.GeluSlope(gate)),
+            Oracle = x => Gradients(
+                x, (_, gate, g) => g * ElementwiseCases.Gelu(gate), (value, gate, g) => g * value * ElementwiseBackwardCases.GeluSlope(gate)),
             Tolerance = Tolerance.OfSize(
                 6,
                 x => Gradients(x, (_, gate, g) => Math.Abs(g * gate), (value, _, g) => Math.Abs(g * value)),

@@ -13,16 +13,19 @@ public sealed class LayoutBackwardCases : IOperatorCases
         let ca = sizes[1]
         let cb = sizes[2]
         let scale = (double)MathF.Sqrt(0.5f)
+        let name = $"[{rows}, {ca} + {cb}"
         from @case in (OperatorCase[])
         [
-            Cut($"ConcatChannelsBackward [{rows}, {ca} + {cb}], a", x => Ops.ConcatChannelsBackward(x[0], ca, scale).A!, [rows, ca], i => i[1], scale),
-            Cut($"ConcatChannelsBackward [{rows}, {ca} + {cb}], b", x => Ops.ConcatChannelsBackward(x[0], ca, scale).B!, [rows, cb], i => ca + i[1]),
-            Cut($"ConcatChannelsBackward [{rows}, {ca} + {cb}], a alone", x => Only(Ops.ConcatChannelsBackward(x[0], ca, scale, needsB: false)), [rows, ca], i => i[1], scale),
-            Cut($"ConcatChannelsBackward [{rows}, {ca} + {cb}], b alone", x => Only(Ops.ConcatChannelsBackward(x[0], ca, scale, needsA: false)), [rows, cb], i => ca + i[1]),
-            Tokens($"ConcatTokensBackward [{rows}, {ca} + {cb}, 3], a", x => Ops.ConcatTokensBackward(x[0], ca).A!, [rows, ca, 3], 0),
-            Tokens($"ConcatTokensBackward [{rows}, {ca} + {cb}, 3], b", x => Ops.ConcatTokensBackward(x[0], ca).B!, [rows, cb, 3], ca),
+            Cut($"ConcatChannelsBackward {name}], a", x => Ops.ConcatChannelsBackward(x[0], ca, scale).A!, ca + cb, [rows, ca], i => i[1], scale),
+            Cut($"ConcatChannelsBackward {name}], b", x => Ops.ConcatChannelsBackward(x[0], ca, scale).B!, ca + cb, [rows, cb], i => ca + i[1]),
+            Cut($"ConcatChannelsBackward {name}], a alone",
+                x => Only(Ops.ConcatChannelsBackward(x[0], ca, scale, needsB: false)), ca + cb, [rows, ca], i => i[1], scale),
+            Cut($"ConcatChannelsBackward {name}], b alone",
+                x => Only(Ops.ConcatChannelsBackward(x[0], ca, scale, needsA: false)), ca + cb, [rows, cb], i => ca + i[1]),
+            Tokens($"ConcatTokensBackward {name}, 3], a", x => Ops.ConcatTokensBackward(x[0], ca).A!, ca + cb, [rows, ca, 3], 0),
+            Tokens($"ConcatTokensBackward {name}, 3], b", x => Ops.ConcatTokensBackward(x[0], ca).B!, ca + cb, [rows, cb, 3], ca),
         ]
-        select @case with { Inputs = [Operand.Normal(@case.Name.StartsWith("ConcatTokens", StringComparison.Ordinal) ? [rows, ca + cb, 3] : [rows, ca + cb])] };
+        select @case;
 
     private static IEnumerable<OperatorCase> PadChannels =>
         from sizes in (int[][])[[1, 1, 0, 1], [5, 1, 1, 3], [3, 31, 2, 33], [9, 32, 32, 64], [2, 1024, 1, 1025], [3, 1028, 4, 2048], [127, 3, 5, 8], [3, 0, 2, 5]]
@@ -100,19 +103,22 @@ public sealed class LayoutBackwardCases : IOperatorCases
         };
     }
 
-    private static OperatorCase Cut(string name, Func<OperatorArguments, Tensor> run, Shape shape, Func<int[], int> column, double scale = 1) => new()
+    private static OperatorCase Cut(
+        string name, Func<OperatorArguments, Tensor> run, int channels, Shape shape, Func<int[], int> column, double scale = 1) => new()
     {
         Name = name,
         Kernels = ["concat_channels_backward"],
+        Inputs = [Operand.Normal([shape[0], channels])],
         Run = run,
         Oracle = x => HostTensor.Generate(shape, i => x[0][i[0], column(i)] * scale),
         Tolerance = Tolerance.Exact("the product is rounded once"),
     };
 
-    private static OperatorCase Tokens(string name, Func<OperatorArguments, Tensor> run, Shape shape, int first) => new()
+    private static OperatorCase Tokens(string name, Func<OperatorArguments, Tensor> run, int tokens, Shape shape, int first) => new()
     {
         Name = name,
         Kernels = ["concat_channels_backward"],
+        Inputs = [Operand.Normal(shape.With(1, tokens))],
         Run = run,
         Oracle = x => HostTensor.Generate(shape, i => x[0][i[0], first + i[1], i[2]]),
         Tolerance = s_moved,

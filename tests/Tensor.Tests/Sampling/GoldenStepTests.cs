@@ -1,5 +1,5 @@
-// A handful of numbers from the reference itself: its ancestral steps and its timestep embedding, to the last bit where one
-// operation follows another as there.
+// A handful of numbers from the reference itself: its ancestral steps, the noise of its training and its timestep embedding, to
+// the last bit where one operation follows another as there.
 using FashionFlow.Gpu;
 
 namespace FashionFlow.Tensors.Tests.Sampling;
@@ -42,6 +42,36 @@ public class GoldenStepTests
             var step = Tensor.FromArray<int>(context, [t], [1]);
             var y = Ops.DdpmStep(Video(x), Video(eps), Video(noise), step, new DdpmTables(Table(0), Table(1), Table(2), Table(3)));
             Assert.That(y.ToArray<float>(), Is.EqualTo(expected));
+        });
+
+    // Elements 5 (of frame 0), 2048, 3001, 9999 and 12287 of both videos in golden/schedule.safetensors, train, with the tables there.
+    [Test]
+    public void A_noisy_video_has_the_reference_s_bits_and_its_target_is_the_noise()
+        => TestDevices.Run(context =>
+        {
+            using var scope = TensorScope.Begin();
+            Tensor Videos(params float[] values) => Tensor.FromArray<float>(context, values, [2, 5, 1, 1, 1]);
+            Tensor Table(float at40, float at613)
+                => Tensor.FromArray<float>(context, [.. Enumerable.Range(0, 1000).Select(t => t == 40 ? at40 : t == 613 ? at613 : float.NaN)], [1000]);
+            float[] noise =
+            [
+                -0.118335836f, 0.867709219f, -1.52680278f, -0.318524539f, -1.1190747f,
+                -0.814989746f, 0.356220961f, -0.637639225f, -0.455936611f, -0.118688591f,
+            ];
+            var (noisy, target) = Ops.AddNoise(
+                Videos(
+                    -1.16072679f, 0.392037034f, 0.721884191f, 0.725563645f, -0.600214303f,
+                    0.75545764f, -0.893172383f, 0.236433521f, -0.588543713f, 0.786234677f),
+                Videos(noise),
+                Tensor.FromArray<int>(context, [613, 40], [2]),
+                new NoisingTables(Table(0.997409046f, 0.200211778f), Table(0.0719386786f, 0.97975266f)));
+            float[] expected =
+            [
+                -1.16072679f, 0.928630829f, -1.35135937f, -0.166808873f, -1.21658647f,
+                0.75545764f, -0.86523217f, 0.189950019f, -0.61981833f, 0.775659263f,
+            ];
+            Assert.That(noisy.ToArray<float>(), Is.EqualTo(expected));
+            Assert.That(target.ToArray<float>(), Is.EqualTo(noise.Select((value, i) => i % 5 == 0 ? 0 : value)));
         });
 
     /// <summary>
