@@ -135,17 +135,33 @@ public sealed unsafe class SafetensorsFile : IDisposable
     /// <exception cref="SafetensorsException">There is no such tensor.</exception>
     public Tensor Load(DeviceContext context, string name)
     {
-        const int Chunk = 1 << 30;
         var entry = Entry(name);
         var tensor = Tensor.Empty(context, entry.Shape, entry.DType);
-        var destination = tensor.Pointer<byte>();
-        for (var done = 0L; done < entry.Length; done += Chunk)
-        {
-            var length = (int)Math.Min(Chunk, entry.Length - done);
-            context.Device.CopyToDevice(destination.Offset(done), Slice(entry, done, length), context.Stream);
-        }
-
+        CopyToDevice(entry, tensor);
         return tensor;
+    }
+
+    /// <summary>Loads a tensor into memory that is there already, bit for bit.</summary>
+    /// <exception cref="SafetensorsException">There is no such tensor, or it is of another type or shape.</exception>
+    public void Load(string name, Tensor destination)
+    {
+        Require(name, destination.DType, destination.Shape);
+        destination.MarkWritten();
+        CopyToDevice(Entry(name), destination);
+    }
+
+    /// <summary>Checks that the file holds a tensor as it is wanted.</summary>
+    /// <exception cref="SafetensorsException">There is no such tensor, or it is of another type or shape.</exception>
+    public void Require(string name, DType type, Shape shape)
+    {
+        var entry = Entry(name);
+        if (entry.DType != type || entry.Shape != shape)
+        {
+            throw new SafetensorsException(
+                SafetensorsError.InvalidTensorView,
+                _path,
+                $"tensor {PrintableText.Quoted(name)} is {entry.TypeName} {PrintableText.Of(entry.Shape.ToString(), PrintableText.MessageLength)}, not {SafetensorsTypes.NameOf(type)} {shape}");
+        }
     }
 
     /// <inheritdoc/>
@@ -184,6 +200,17 @@ public sealed unsafe class SafetensorsFile : IDisposable
         }
 
         return result;
+    }
+
+    private void CopyToDevice(SafetensorsEntry entry, Tensor tensor)
+    {
+        const int Chunk = 1 << 30;
+        var destination = tensor.Pointer<byte>();
+        for (var done = 0L; done < entry.Length; done += Chunk)
+        {
+            var length = (int)Math.Min(Chunk, entry.Length - done);
+            tensor.Context.Device.CopyToDevice(destination.Offset(done), Slice(entry, done, length), tensor.Context.Stream);
+        }
     }
 
     /// <summary>Bytes of an entry. The header's checks put every entry inside the mapping.</summary>
