@@ -21,6 +21,9 @@ public sealed class RecordingDevice : GpuDevice
     /// <summary>Names of the kernels launched since it was cleared.</summary>
     public HashSet<string> Launched { get; } = new(StringComparer.Ordinal);
 
+    /// <summary>The same, each as often as it was launched, in order.</summary>
+    public List<string> Launches { get; } = [];
+
     /// <inheritdoc/>
     public override string Kind => _inner.Kind;
 
@@ -120,6 +123,7 @@ public sealed class RecordingDevice : GpuDevice
         public override void Launch(GpuStream stream, in LaunchShape shape, ReadOnlySpan<byte> parameters)
         {
             device.Launched.Add(Name);
+            device.Launches.Add(Name);
             inner.Launch(Unwrap(stream), shape, parameters);
         }
     }

@@ -40,6 +40,7 @@ public sealed class TestDevices
     {
         var shared = s_devices.GetOrAdd(device, Create);
         shared.Launched.Clear();
+        shared.Launches.Clear();
         var context = new DeviceContext(shared, ownsDevice: false, DeviceContextOptions.Checked);
         try
         {
