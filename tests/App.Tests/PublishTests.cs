@@ -36,7 +36,7 @@ public sealed class PublishTests
         Assert.That(files, Is.EquivalentTo(new[]
         {
             "LICENSE", "README.txt", "fashionflow", "libSkiaSharp.so", "models/demo/config.json",
-            "licences/SkiaSharp-LICENSE.txt", "licences/SkiaSharp-THIRD-PARTY-NOTICES.txt", "licences/Spectre.Console-and-System.CommandLine-LICENSE.txt",
+            "licences/Google.Protobuf-LICENSE.txt", "licences/SkiaSharp-LICENSE.txt", "licences/SkiaSharp-THIRD-PARTY-NOTICES.txt", "licences/Spectre.Console-and-System.CommandLine-LICENSE.txt",
             "licences/dotnet-runtime-LICENSE.txt", "licences/dotnet-runtime-THIRD-PARTY-NOTICES.txt",
         }));
     }
