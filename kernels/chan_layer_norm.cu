@@ -1,39 +1,12 @@
 // Channel layer normalisation with a clamped variance, and the token shift that comes before it in the feed-forward of the
 // space-time U-Net: the later half of the channels is delayed by one frame. Both in one pass, or the shift alone.
 #include "common.cuh"
-#include "row.cuh"
+#include "shifted_row.cuh"
 
 namespace {
 
 __device__ __forceinline__ float square_root(float x) { return sqrtf(x); }
 __device__ __forceinline__ double square_root(double x) { return sqrt(x); }
-
-// A row of channels, of which those from `kept` on come from the frame before (zero in the first frame). Rows of two frames
-// lie `frame_rows` apart.
-template <typename T>
-struct ShiftedRow {
-    const T* now;
-    const T* before;  // null in the first frame
-    int kept;
-    int c;
-
-    __device__ __forceinline__ ShiftedRow(const T* x, long long row, int frames, int frame_rows, int kept_channels, int channels)
-        : now(x + row * channels), kept(kept_channels), c(channels) {
-        const bool first = row / frame_rows % frames == 0;
-        before = first ? nullptr : now - static_cast<long long>(frame_rows) * channels;
-    }
-
-    // Calls action(channel, value, counts) as each_of_row does: first for the kept channels, then for the delayed.
-    template <typename F>
-    __device__ __forceinline__ void each(int thread, int threads, F action) const {
-        each_of_row(0, kept, thread, threads, [&](int i, bool counts) { action(i, now[i], counts); });
-        if (before == nullptr) {
-            each_of_row(kept, c, thread, threads, [&](int i, bool counts) { action(i, T(0), counts); });
-        } else {
-            each_of_row(kept, c, thread, threads, [&](int i, bool counts) { action(i, before[i], counts); });
-        }
-    }
-};
 
 template <typename T>
 __device__ __forceinline__ void normalize_row(
@@ -41,19 +14,19 @@ __device__ __forceinline__ void normalize_row(
     __shared__ T scratch[WARP_SIZE];
     const int thread = threadIdx.x;
     const int threads = blockDim.x;
-    const ShiftedRow<T> row(x, blockIdx.x, frames, frame_rows, kept, c);
+    const ShiftedRow row = delayed_row(blockIdx.x, frames, frame_rows, kept, c);
     T sum = 0;
-    row.each(thread, threads, [&](int, T value, bool counts) { sum += counts ? value : T(0); });
+    row.each(x, thread, threads, [&](int, T value, bool counts) { sum += counts ? value : T(0); });
     const T mean = block_sum(sum, scratch, threads) / static_cast<T>(c);
     T square = 0;
-    row.each(thread, threads, [&](int, T value, bool counts) {
+    row.each(x, thread, threads, [&](int, T value, bool counts) {
         const T deviation = counts ? value - mean : T(0);
         square += deviation * deviation;
     });
     const T variance = block_sum(square, scratch, threads) / static_cast<T>(c);
     const T rstd = T(1) / square_root(variance > eps ? variance : eps);
     T* out = y + static_cast<long long>(blockIdx.x) * c;
-    row.each(thread, threads, [&](int i, T value, bool) { out[i] = (value - mean) * rstd * g[i]; });
+    row.each(x, thread, threads, [&](int i, T value, bool) { out[i] = (value - mean) * rstd * g[i]; });
 }
 
 template <typename T>
@@ -63,9 +36,9 @@ __device__ __forceinline__ void shift_row(
     if (row_number >= rows) {
         return;
     }
-    const ShiftedRow<T> row(x, row_number, frames, frame_rows, kept, c);
+    const ShiftedRow row = delayed_row(row_number, frames, frame_rows, kept, c);
     T* out = y + static_cast<long long>(row_number) * c;
-    row.each(threadIdx.x, blockDim.x, [&](int i, T value, bool) { out[i] = value; });
+    row.each(x, threadIdx.x, blockDim.x, [&](int i, T value, bool) { out[i] = value; });
 }
 
 }  // namespace

@@ -1,60 +1,12 @@
 // Group normalisation of channels-last activations, with scale, shift and SiLU fused into its last pass (Wu and He 2018,
-// arXiv 1803.08494). Three launches: partial sums of chunks of positions, statistics and coefficients, application.
-//
-// All three walk x in the same way. A step of a block covers whole rows of channels, so it is contiguous in memory and
-// thread t takes the vector at t * VECTOR; the next step lies rows_per_step * c further on, so a thread meets the same
-// channels all the way and keeps its group (or its coefficients) in registers. Rows longer than a block are cut into tiles
-// of whole groups, one row a step. How work is cut, and with it the order of every sum, depends on shapes alone.
+// arXiv 1803.08494). Three launches: partial sums of chunks of positions, statistics and coefficients, application. The first
+// and the last walk x in the same way (group_norm_walk.cuh).
 #include "activation.cuh"
 #include "common.cuh"
+#include "group_norm_walk.cuh"
 #include "row.cuh"
 
 namespace {
-
-constexpr int MAX_THREADS = 1024;
-
-// Which part of x a block works on; see the head of this file.
-struct Walk {
-    int thread;      // in the block, along its warps
-    int first;       // offset of this thread's first element from the first row of the chunk
-    int end;         // offsets from here on belong to the next chunk
-    int step;        // from one element of this thread to its next
-    int full_steps;  // steps in which every thread has a row
-    int channel;     // of the first element of the vector
-    bool active;     // whether this thread has channels at all
-
-    // Calls action(offset) for every vector of this thread. The trip count is one for all threads; what is left of the
-    // chunk after the last full step is less than one step.
-    template <typename F>
-    __device__ __forceinline__ void each(F action) const {
-        int offset = first;
-#pragma unroll 4
-        for (int i = 0; i < full_steps; ++i) {
-            action(offset);
-            offset += step;
-        }
-        if (offset < end) {
-            action(offset);
-        }
-    }
-};
-
-template <int VECTOR>
-__device__ __forceinline__ Walk walk_of(int n, int c, int tile_channels, int rows_per_step, int rows_per_chunk) {
-    const int lanes_per_row = tile_channels / VECTOR;
-    const int thread = threadIdx.y * WARP_SIZE + threadIdx.x;
-    const int tile = blockIdx.y * tile_channels;
-    const int rows = min(rows_per_chunk, n - static_cast<int>(blockIdx.x) * rows_per_chunk);
-    Walk walk;
-    walk.thread = thread;
-    walk.first = tile + thread * VECTOR;
-    walk.end = rows * c;
-    walk.step = rows_per_step * c;
-    walk.full_steps = rows / rows_per_step;
-    walk.channel = tile + thread % lanes_per_row * VECTOR;
-    walk.active = thread < rows_per_step * lanes_per_row && walk.channel < c;
-    return walk;
-}
 
 // Sums of (x - shift) and (x - shift)^2 of every group over one chunk of positions. The shift is the group's first element
 // in its sample: a value near the mean, so that the variance does not drown in the square of the mean; the sums of one
@@ -63,9 +15,9 @@ template <typename T, int VECTOR>
 __device__ __forceinline__ void sum_chunk(
     const T* __restrict__ x, double* __restrict__ partials, int n, int c, int groups, int tile_channels, int rows_per_step,
     int rows_per_chunk) {
-    __shared__ double sums[MAX_THREADS];
-    __shared__ double squares[MAX_THREADS];
-    const Walk walk = walk_of<VECTOR>(n, c, tile_channels, rows_per_step, rows_per_chunk);
+    __shared__ double sums[GROUP_NORM_MAX_THREADS];
+    __shared__ double squares[GROUP_NORM_MAX_THREADS];
+    const GroupNormWalk walk = group_norm_walk<VECTOR>(n, c, tile_channels, rows_per_step, rows_per_chunk);
     const int channels_per_group = c / groups;
     const T* sample = x + static_cast<long long>(blockIdx.z) * n * c;
     const T* chunk = sample + static_cast<long long>(blockIdx.x) * rows_per_chunk * c;
@@ -132,7 +84,7 @@ __device__ __forceinline__ void sum_chunk(
 template <typename T>
 __device__ __forceinline__ void finish_statistics(
     const T* __restrict__ x, const double* __restrict__ partials, const T* __restrict__ weight, const T* __restrict__ bias,
-    const T* __restrict__ scale_shift, T* __restrict__ coefficients, T* __restrict__ mean_out, T* __restrict__ rstd_out,
+    const T* __restrict__ scale_shift, T* __restrict__ coefficients, double* __restrict__ statistics,
     int n, int c, int groups, int chunks, double eps) {
     const int lane = threadIdx.x;
     const int group = blockIdx.x;
@@ -156,9 +108,9 @@ __device__ __forceinline__ void finish_statistics(
     const double mean = shift + from_shift;
     const double variance = square / count - from_shift * from_shift;
     const double rstd = 1.0 / sqrt((variance > 0 ? variance : 0.0) + eps);
-    if (mean_out != nullptr) {
-        mean_out[row] = static_cast<T>(mean);
-        rstd_out[row] = static_cast<T>(rstd);
+    if (statistics != nullptr) {
+        statistics[row * 2] = mean;
+        statistics[row * 2 + 1] = rstd;
     }
     T* multiply = coefficients + static_cast<long long>(sample) * 2 * c;
     T* add = multiply + c;
@@ -188,7 +140,7 @@ template <typename T, int VECTOR, bool SILU>
 __device__ __forceinline__ void apply_chunk(
     const T* __restrict__ x, const T* __restrict__ coefficients, T* __restrict__ y, int n, int c, int tile_channels,
     int rows_per_step, int rows_per_chunk) {
-    const Walk walk = walk_of<VECTOR>(n, c, tile_channels, rows_per_step, rows_per_chunk);
+    const GroupNormWalk walk = group_norm_walk<VECTOR>(n, c, tile_channels, rows_per_step, rows_per_chunk);
     if (!walk.active) {
         return;
     }
@@ -218,25 +170,25 @@ __device__ __forceinline__ void apply_chunk(
 // Partial sums. x [b, n, c]; partials [b, groups, chunks, 2] of double. Grid (chunks, tiles, b), block (32, warps).
 // Reads 4 b n c bytes.
 // The vec4 entries need c / groups to be a multiple of 4 and x aligned to 16 bytes; the others take anything.
-extern "C" __global__ void __launch_bounds__(MAX_THREADS) group_norm_sums_vec4_f32(
+extern "C" __global__ void __launch_bounds__(GROUP_NORM_MAX_THREADS) group_norm_sums_vec4_f32(
     const float* __restrict__ x, double* __restrict__ partials, int n, int c, int groups, int tile_channels, int rows_per_step,
     int rows_per_chunk) {
     sum_chunk<float, 4>(x, partials, n, c, groups, tile_channels, rows_per_step, rows_per_chunk);
 }
 
-extern "C" __global__ void __launch_bounds__(MAX_THREADS) group_norm_sums_f32(
+extern "C" __global__ void __launch_bounds__(GROUP_NORM_MAX_THREADS) group_norm_sums_f32(
     const float* __restrict__ x, double* __restrict__ partials, int n, int c, int groups, int tile_channels, int rows_per_step,
     int rows_per_chunk) {
     sum_chunk<float, 1>(x, partials, n, c, groups, tile_channels, rows_per_step, rows_per_chunk);
 }
 
-extern "C" __global__ void __launch_bounds__(MAX_THREADS) group_norm_sums_vec4_f64(
+extern "C" __global__ void __launch_bounds__(GROUP_NORM_MAX_THREADS) group_norm_sums_vec4_f64(
     const double* __restrict__ x, double* __restrict__ partials, int n, int c, int groups, int tile_channels, int rows_per_step,
     int rows_per_chunk) {
     sum_chunk<double, 4>(x, partials, n, c, groups, tile_channels, rows_per_step, rows_per_chunk);
 }
 
-extern "C" __global__ void __launch_bounds__(MAX_THREADS) group_norm_sums_f64(
+extern "C" __global__ void __launch_bounds__(GROUP_NORM_MAX_THREADS) group_norm_sums_f64(
     const double* __restrict__ x, double* __restrict__ partials, int n, int c, int groups, int tile_channels, int rows_per_step,
     int rows_per_chunk) {
     sum_chunk<double, 1>(x, partials, n, c, groups, tile_channels, rows_per_step, rows_per_chunk);
@@ -245,70 +197,68 @@ extern "C" __global__ void __launch_bounds__(MAX_THREADS) group_norm_sums_f64(
 // Statistics and coefficients. coefficients [b, 2, c]: what multiplies, then what is added:
 //   rstd * weight * (1 + scale)  and  (bias - mean * rstd * weight) * (1 + scale) + shift
 // with rstd = 1 / sqrt(variance + eps), the variance over n and the group's channels, biased, and scale_shift [b, 2c] (null
-// for none). mean_out and rstd_out [b, groups] (null for not wanted) are what a backward pass needs. Grid (groups, b), 32
-// threads. Bytes: 16 b groups chunks, and small change.
+// for none). statistics [b, groups, 2] of double (null for not wanted), mean and rstd, are what a backward pass needs. Grid
+// (groups, b), 32 threads. Bytes: 16 b groups chunks, and small change.
 extern "C" __global__ void group_norm_coefficients_f32(
     const float* __restrict__ x, const double* __restrict__ partials, const float* __restrict__ weight,
     const float* __restrict__ bias, const float* __restrict__ scale_shift, float* __restrict__ coefficients,
-    float* __restrict__ mean_out, float* __restrict__ rstd_out, int n, int c, int groups, int chunks, double eps) {
-    finish_statistics<float>(
-        x, partials, weight, bias, scale_shift, coefficients, mean_out, rstd_out, n, c, groups, chunks, eps);
+    double* __restrict__ statistics, int n, int c, int groups, int chunks, double eps) {
+    finish_statistics<float>(x, partials, weight, bias, scale_shift, coefficients, statistics, n, c, groups, chunks, eps);
 }
 
 extern "C" __global__ void group_norm_coefficients_f64(
     const double* __restrict__ x, const double* __restrict__ partials, const double* __restrict__ weight,
     const double* __restrict__ bias, const double* __restrict__ scale_shift, double* __restrict__ coefficients,
-    double* __restrict__ mean_out, double* __restrict__ rstd_out, int n, int c, int groups, int chunks, double eps) {
-    finish_statistics<double>(
-        x, partials, weight, bias, scale_shift, coefficients, mean_out, rstd_out, n, c, groups, chunks, eps);
+    double* __restrict__ statistics, int n, int c, int groups, int chunks, double eps) {
+    finish_statistics<double>(x, partials, weight, bias, scale_shift, coefficients, statistics, n, c, groups, chunks, eps);
 }
 
 // Application: y = x * coefficients[0] + coefficients[1], then x * sigmoid(x) in the silu entries. x, y [b, n, c];
 // coefficients [b, 2, c]. Grid (chunks, tiles, b), block (32, warps). Reads and writes 4 b n c bytes each. Alignment as above,
 // and y too.
-extern "C" __global__ void __launch_bounds__(MAX_THREADS) group_norm_apply_vec4_f32(
+extern "C" __global__ void __launch_bounds__(GROUP_NORM_MAX_THREADS) group_norm_apply_vec4_f32(
     const float* __restrict__ x, const float* __restrict__ coefficients, float* __restrict__ y, int n, int c,
     int tile_channels, int rows_per_step, int rows_per_chunk) {
     apply_chunk<float, 4, false>(x, coefficients, y, n, c, tile_channels, rows_per_step, rows_per_chunk);
 }
 
-extern "C" __global__ void __launch_bounds__(MAX_THREADS) group_norm_apply_f32(
+extern "C" __global__ void __launch_bounds__(GROUP_NORM_MAX_THREADS) group_norm_apply_f32(
     const float* __restrict__ x, const float* __restrict__ coefficients, float* __restrict__ y, int n, int c,
     int tile_channels, int rows_per_step, int rows_per_chunk) {
     apply_chunk<float, 1, false>(x, coefficients, y, n, c, tile_channels, rows_per_step, rows_per_chunk);
 }
 
-extern "C" __global__ void __launch_bounds__(MAX_THREADS) group_norm_apply_silu_vec4_f32(
+extern "C" __global__ void __launch_bounds__(GROUP_NORM_MAX_THREADS) group_norm_apply_silu_vec4_f32(
     const float* __restrict__ x, const float* __restrict__ coefficients, float* __restrict__ y, int n, int c,
     int tile_channels, int rows_per_step, int rows_per_chunk) {
     apply_chunk<float, 4, true>(x, coefficients, y, n, c, tile_channels, rows_per_step, rows_per_chunk);
 }
 
-extern "C" __global__ void __launch_bounds__(MAX_THREADS) group_norm_apply_silu_f32(
+extern "C" __global__ void __launch_bounds__(GROUP_NORM_MAX_THREADS) group_norm_apply_silu_f32(
     const float* __restrict__ x, const float* __restrict__ coefficients, float* __restrict__ y, int n, int c,
     int tile_channels, int rows_per_step, int rows_per_chunk) {
     apply_chunk<float, 1, true>(x, coefficients, y, n, c, tile_channels, rows_per_step, rows_per_chunk);
 }
 
-extern "C" __global__ void __launch_bounds__(MAX_THREADS) group_norm_apply_vec4_f64(
+extern "C" __global__ void __launch_bounds__(GROUP_NORM_MAX_THREADS) group_norm_apply_vec4_f64(
     const double* __restrict__ x, const double* __restrict__ coefficients, double* __restrict__ y, int n, int c,
     int tile_channels, int rows_per_step, int rows_per_chunk) {
     apply_chunk<double, 4, false>(x, coefficients, y, n, c, tile_channels, rows_per_step, rows_per_chunk);
 }
 
-extern "C" __global__ void __launch_bounds__(MAX_THREADS) group_norm_apply_f64(
+extern "C" __global__ void __launch_bounds__(GROUP_NORM_MAX_THREADS) group_norm_apply_f64(
     const double* __restrict__ x, const double* __restrict__ coefficients, double* __restrict__ y, int n, int c,
     int tile_channels, int rows_per_step, int rows_per_chunk) {
     apply_chunk<double, 1, false>(x, coefficients, y, n, c, tile_channels, rows_per_step, rows_per_chunk);
 }
 
-extern "C" __global__ void __launch_bounds__(MAX_THREADS) group_norm_apply_silu_vec4_f64(
+extern "C" __global__ void __launch_bounds__(GROUP_NORM_MAX_THREADS) group_norm_apply_silu_vec4_f64(
     const double* __restrict__ x, const double* __restrict__ coefficients, double* __restrict__ y, int n, int c,
     int tile_channels, int rows_per_step, int rows_per_chunk) {
     apply_chunk<double, 4, true>(x, coefficients, y, n, c, tile_channels, rows_per_step, rows_per_chunk);
 }
 
-extern "C" __global__ void __launch_bounds__(MAX_THREADS) group_norm_apply_silu_f64(
+extern "C" __global__ void __launch_bounds__(GROUP_NORM_MAX_THREADS) group_norm_apply_silu_f64(
     const double* __restrict__ x, const double* __restrict__ coefficients, double* __restrict__ y, int n, int c,
     int tile_channels, int rows_per_step, int rows_per_chunk) {
     apply_chunk<double, 1, true>(x, coefficients, y, n, c, tile_channels, rows_per_step, rows_per_chunk);

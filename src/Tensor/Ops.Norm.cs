@@ -30,38 +30,22 @@ public static partial class Ops
     /// <exception cref="ArgumentException">Shapes, element types or contexts do not fit.</exception>
     public static Tensor GroupNorm(
         Tensor x, int groups, Tensor weight, Tensor bias, double eps, Tensor? scaleShift = null, bool silu = false)
-        => GroupNorm(x, groups, weight, bias, eps, scaleShift, silu, mean: null, rstd: null);
+        => GroupNorm(x, groups, weight, bias, eps, scaleShift, silu, statistics: null);
 
     /// <summary>
-    /// The same, which also writes the statistics that a backward pass needs: <paramref name="mean"/> and
-    /// <paramref name="rstd"/> = 1 / sqrt(variance + eps), each [b, groups], both or neither.
+    /// The same, which also writes what <see cref="GroupNormBackward"/> needs: into <paramref name="statistics"/>, of double whatever
+    /// x is and [b, groups, 2], the mean and 1 / sqrt(variance + eps) of every group. Null for not wanted.
     /// </summary>
-    internal static Tensor GroupNorm(
-        Tensor x, int groups, Tensor weight, Tensor bias, double eps, Tensor? scaleShift, bool silu, Tensor? mean, Tensor? rstd)
+    /// <inheritdoc cref="GroupNorm(Tensor, int, Tensor, Tensor, double, Tensor?, bool)"/>
+    public static Tensor GroupNorm(
+        Tensor x, int groups, Tensor weight, Tensor bias, double eps, Tensor? scaleShift, bool silu, Tensor? statistics)
     {
-        Require(x.Shape.Rank >= 2, $"x must be [b, .., c], not {x.Shape}");
-        var (b, c) = (x.Shape[0], x.Shape[-1]);
-        Require(groups > 0 && c % groups == 0, $"{c} channels of x {x.Shape} are not divided by {groups} groups");
-        RequireVector(x, weight, c, nameof(weight));
-        RequireVector(x, bias, c, nameof(bias));
-        if (scaleShift is not null)
+        var (b, n, c) = RequireGroups(x, groups, weight, bias, scaleShift);
+        if (statistics is not null)
         {
-            Require(scaleShift.Shape == new Shape(b, 2 * c), $"scaleShift must be [{b}, {2 * c}], not {scaleShift.Shape}");
-            RequireAlike(x, scaleShift);
+            RequireStatistics(x, groups, statistics);
+            statistics.MarkWritten();
         }
-
-        Require((mean is null) == (rstd is null), $"statistics are written both or neither");
-        if (mean is not null && rstd is not null)
-        {
-            Require(mean.Shape == new Shape(b, groups) && rstd.Shape == mean.Shape, $"statistics must be [{b}, {groups}], not {mean.Shape} and {rstd.Shape}");
-            RequireAlike(x, mean);
-            RequireAlike(x, rstd);
-        }
-
-        Require(x.Count > 0, $"x {x.Shape} is empty: it has no statistics");
-        Require(b <= MaxGridZ, $"{b} samples in x {x.Shape} are more than {MaxGridZ}");
-        var n = CheckedInt32(x.Shape.CountBetween(1, x.Shape.Rank - 1), $"positions of x {x.Shape}");
-        Require(c / groups <= GroupNormWalk.MaxThreads, $"{c / groups} channels a group are more than {GroupNormWalk.MaxThreads}");
 
         var y = Tensor.Empty(x.Context, x.Shape, x.DType);
         var vectors = c / groups % 4 == 0;
@@ -73,7 +57,7 @@ public static partial class Ops
         using var partials = TensorScope.Detach(Tensor.Empty(x.Context, [b, groups, chunks, 2], DType.Float64));
         using var coefficients = TensorScope.Detach(Tensor.Empty(x.Context, [b, 2, c], x.DType));
         var sums = new LaunchShape(new Dim3(chunks, walk.Tiles, b), new Dim3(WarpSize, walk.Warps));
-        var statistics = new LaunchShape(new Dim3(groups, b), WarpSize);
+        var perGroup = new LaunchShape(new Dim3(groups, b), WarpSize);
         var rowsPerApplied = walk.RowsPerAppliedChunk;
         var apply = sums with { Grid = new Dim3(CeilingDivide(n, rowsPerApplied), walk.Tiles, b) };
         var stream = x.Context.Stream;
@@ -84,9 +68,8 @@ public static partial class Ops
                 (vectors ? (GroupNormSums<float>)GroupNormKernels.GroupNormSumsVec4F32 : GroupNormKernels.GroupNormSumsF32)(
                     stream, sums, x.Pointer<float>(), partials.Pointer<double>(), n, c, groups, walk.TileChannels, walk.RowsPerStep, rowsPerChunk);
                 GroupNormKernels.GroupNormCoefficientsF32(
-                    stream, statistics, x.Pointer<float>(), partials.Pointer<double>(), weight.Pointer<float>(), bias.Pointer<float>(),
-                    Optional<float>(scaleShift), coefficients.Pointer<float>(), Optional<float>(mean), Optional<float>(rstd), n, c, groups,
-                    chunks, eps);
+                    stream, perGroup, x.Pointer<float>(), partials.Pointer<double>(), weight.Pointer<float>(), bias.Pointer<float>(),
+                    Optional<float>(scaleShift), coefficients.Pointer<float>(), Optional<double>(statistics), n, c, groups, chunks, eps);
                 GroupNormApply<float> kernel = (vectors, silu) switch
                 {
                     (true, true) => GroupNormKernels.GroupNormApplySiluVec4F32,
@@ -105,9 +88,8 @@ public static partial class Ops
                 (vectors ? (GroupNormSums<double>)GroupNormKernels.GroupNormSumsVec4F64 : GroupNormKernels.GroupNormSumsF64)(
                     stream, sums, x.Pointer<double>(), partials.Pointer<double>(), n, c, groups, walk.TileChannels, walk.RowsPerStep, rowsPerChunk);
                 GroupNormKernels.GroupNormCoefficientsF64(
-                    stream, statistics, x.Pointer<double>(), partials.Pointer<double>(), weight.Pointer<double>(), bias.Pointer<double>(),
-                    Optional<double>(scaleShift), coefficients.Pointer<double>(), Optional<double>(mean), Optional<double>(rstd), n, c, groups,
-                    chunks, eps);
+                    stream, perGroup, x.Pointer<double>(), partials.Pointer<double>(), weight.Pointer<double>(), bias.Pointer<double>(),
+                    Optional<double>(scaleShift), coefficients.Pointer<double>(), Optional<double>(statistics), n, c, groups, chunks, eps);
                 GroupNormApply<double> kernel = (vectors, silu) switch
                 {
                     (true, true) => GroupNormKernels.GroupNormApplySiluVec4F64,
@@ -150,13 +132,13 @@ public static partial class Ops
         }
 
         var stream = x.Context.Stream;
-        var inWarp = c % 4 == 0 && c <= 1024;
+        var inWarp = FitsWarp(c);
         using var alignedX = inWarp ? AlignedCopy(x) : null;
         using var alignedWeight = inWarp ? AlignedCopy(weight) : null;
         using var alignedBias = inWarp ? AlignedCopy(bias) : null;
         (x, weight, bias) = (alignedX ?? x, alignedWeight ?? weight, alignedBias ?? bias);
         var rowsPerUnit = rows >= ManyRows ? 4 : 1;
-        var inPartOfWarp = c is 8 or 16 or 32 or 64 && rows >= 4 * WarpSize / c;
+        var inPartOfWarp = FitsPartOfWarp(rows, c);
         var rowsPerBlock = RowWarps * (inPartOfWarp ? 4 * WarpSize / c : 1) * rowsPerUnit;
         var warps = new LaunchShape(CeilingDivide(rows, rowsPerBlock), new Dim3(WarpSize, RowWarps));
         var blocks = new LaunchShape(rows, RowThreads(c));
@@ -307,6 +289,12 @@ public static partial class Ops
     /// <summary>Threads for a block that shares one row: about sixteen elements each, whole warps.</summary>
     private static int RowThreads(int columns) => Math.Clamp(CeilingDivide(columns, 16 * WarpSize), 1, 16) * WarpSize;
 
+    /// <summary>Whether a row is kept in the registers of a warp: whole vectors, and not too many.</summary>
+    private static bool FitsWarp(int columns) => columns % 4 == 0 && columns <= 1024;
+
+    /// <summary>Whether a part of a warp takes a row: rows that parts fill exactly, as many at least as a warp has parts.</summary>
+    private static bool FitsPartOfWarp(int rows, int columns) => columns is 8 or 16 or 32 or 64 && rows >= 4 * WarpSize / columns;
+
     /// <summary>
     /// A copy of a tensor that does not start at a multiple of 16 bytes, as some views do not; null for others. Kernels that
     /// sum in vectors take it instead, so that the order of a sum never depends on where its terms lie.
@@ -321,6 +309,38 @@ public static partial class Ops
         var copy = TensorScope.Detach(Tensor.Empty(tensor.Context, tensor.Shape, tensor.DType));
         tensor.Context.Device.Copy(Bytes(copy), Bytes(tensor), tensor.Bytes, tensor.Context.Stream);
         return copy;
+    }
+
+    /// <summary>Checks the operands that group normalisation and its backward have in common; samples, positions and channels.</summary>
+    private static (int B, int N, int C) RequireGroups(
+        Tensor x, int groups, Tensor weight, Tensor bias, Tensor? scaleShift,
+        [System.Runtime.CompilerServices.CallerMemberName] string operation = "")
+    {
+        Require(x.Shape.Rank >= 2, $"x must be [b, .., c], not {x.Shape}", operation);
+        var (b, c) = (x.Shape[0], x.Shape[-1]);
+        Require(groups > 0 && c % groups == 0, $"{c} channels of x {x.Shape} are not divided by {groups} groups", operation);
+        RequireVector(x, weight, c, nameof(weight), operation);
+        RequireVector(x, bias, c, nameof(bias), operation);
+        if (scaleShift is not null)
+        {
+            Require(scaleShift.Shape == new Shape(b, 2 * c), $"scaleShift must be [{b}, {2 * c}], not {scaleShift.Shape}", operation);
+            RequireAlike(x, scaleShift, operation);
+        }
+
+        Require(x.Count > 0, $"x {x.Shape} is empty: it has no statistics", operation);
+        Require(b <= MaxGridZ, $"{b} samples in x {x.Shape} are more than {MaxGridZ}", operation);
+        Require(c / groups <= GroupNormWalk.MaxThreads, $"{c / groups} channels a group are more than {GroupNormWalk.MaxThreads}", operation);
+        return (b, CheckedInt32(x.Shape.CountBetween(1, x.Shape.Rank - 1), $"positions of x {x.Shape}"), c);
+    }
+
+    private static void RequireStatistics(
+        Tensor x, int groups, Tensor statistics, [System.Runtime.CompilerServices.CallerMemberName] string operation = "")
+    {
+        Require(
+            statistics.Shape == new Shape(x.Shape[0], groups, 2) && statistics.DType == DType.Float64,
+            $"statistics must be Float64 [{x.Shape[0]}, {groups}, 2], not {statistics}",
+            operation);
+        Require(statistics.Context == x.Context, $"operands of different device contexts, {x} and {statistics}", operation);
     }
 
     private static DevicePointer<T> Optional<T>(Tensor? tensor)
