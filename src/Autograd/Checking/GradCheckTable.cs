@@ -13,5 +13,6 @@ public static class GradCheckTable
         .. LayoutGradients.Cases,
         .. LossGradients.Cases,
         .. VaeGradients.Cases,
+        .. NormGradients.Cases,
     ];
 }
