@@ -21,6 +21,9 @@ public readonly record struct DevicePointer<T>(ulong Address)
         where TOther : unmanaged
         => new(Address);
 
+    /// <summary>An address is a kernel's argument.</summary>
+    public static implicit operator KernelArgument(DevicePointer<T> pointer) => pointer.Address;
+
     /// <inheritdoc/>
     public override string ToString() => $"0x{Address:x}";
 }

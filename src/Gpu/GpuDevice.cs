@@ -1,4 +1,6 @@
 // The device seam. Everything above it is one code path; below it is an NVIDIA GPU or the virtual one.
+using System.Collections.Concurrent;
+
 namespace FashionFlow.Gpu;
 
 /// <summary>Free and total device memory in bytes.</summary>
@@ -11,12 +13,26 @@ public readonly record struct MemoryInfo(long Free, long Total);
 public abstract class GpuDevice : IDisposable
 {
     private readonly Lazy<KernelLibrary> _kernels;
+    private readonly ConcurrentDictionary<KernelSourceSet, Lazy<KernelLibrary>> _others = new();
 
     /// <summary>Makes the device's kernel library, which loads nothing before it is used.</summary>
     protected GpuDevice() => _kernels = new(() => new KernelLibrary(this));
 
     /// <summary>The project's kernels on this device.</summary>
     public KernelLibrary Kernels => _kernels.Value;
+
+    /// <summary>
+    /// Kernels of somebody else on this device, compiled when first used and kept until the device is disposed:
+    /// <code>
+    /// private static readonly KernelSourceSet Sources = KernelSourceSet.FromAssembly(typeof(MyOperators).Assembly);
+    /// ...
+    /// device.KernelsOf(Sources).GetFunction("mine.cu", "scale_f32").Launch(stream, new LaunchShape(blocks, 256), x, 2f, n);
+    /// </code>
+    /// </summary>
+    /// <param name="sources">The kernels; the same set gives the same library again.</param>
+    public KernelLibrary KernelsOf(KernelSourceSet sources) => sources == KernelSourceSet.Embedded
+        ? Kernels
+        : _others.GetOrAdd(sources, set => new(() => new KernelLibrary(this, set))).Value;
 
     /// <summary>The kind that outputs record: <c>cuda</c> or <c>virtual</c>. Same seed and kind give the same bits.</summary>
     public abstract string Kind { get; }
@@ -66,12 +82,21 @@ public abstract class GpuDevice : IDisposable
     /// <summary>Waits for all work on the device; an error of a kernel shows here at the latest.</summary>
     public abstract void Synchronize();
 
+    /// <summary>Runs what is launched from now on by another schedule, until the result is disposed.</summary>
+    /// <returns>Null where the device cannot be told, as a GPU cannot: its scheduler is its own.</returns>
+    public virtual IDisposable? UseSchedule(LaunchSchedule schedule) => null;
+
     /// <inheritdoc/>
     public void Dispose()
     {
         if (_kernels.IsValueCreated)
         {
             _kernels.Value.Dispose();
+        }
+
+        foreach (var library in _others.Values)
+        {
+            library.Value.Dispose();
         }
 
         Dispose(disposing: true);
@@ -158,6 +183,16 @@ public abstract class GpuFunction
     /// CU_LAUNCH_PARAM_BUFFER_POINTER takes it. Use the generated methods of <c>FashionFlow.Gpu.Kernels</c>, which pack it.
     /// </summary>
     public abstract void Launch(GpuStream stream, in LaunchShape shape, ReadOnlySpan<byte> parameters);
+
+    /// <summary>Queues a launch of a kernel that has no generated method.</summary>
+    /// <param name="stream">The stream.</param>
+    /// <param name="shape">Grid, block and dynamic shared memory.</param>
+    /// <param name="arguments">Numbers and pointers, each of its parameter's size, in order.</param>
+    public void Launch(GpuStream stream, in LaunchShape shape, params ReadOnlySpan<KernelArgument> arguments)
+    {
+        Span<byte> buffer = stackalloc byte[arguments.Length * sizeof(ulong)];
+        Launch(stream, shape, (ReadOnlySpan<byte>)buffer[..KernelArgument.Pack(arguments, buffer)]);
+    }
 }
 
 /// <summary>A queue of work, done in order.</summary>

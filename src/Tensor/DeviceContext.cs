@@ -46,6 +46,16 @@ public sealed class DeviceContext : IDisposable
     /// <summary>Which way matrix products and convolutions go.</summary>
     public MatmulBackend Backend { get; set; }
 
+    /// <summary>
+    /// Whether new tensors' memory is filled with <see cref="DeviceContextOptions.Poison"/>: as the options say at first, and checks
+    /// may switch it on for a while.
+    /// </summary>
+    public bool PoisonMemory
+    {
+        get => Allocator.PoisonMemory;
+        set => Allocator.PoisonMemory = value;
+    }
+
     /// <summary>Bytes of device memory in use by tensors (whole blocks: a multiple of 512 a tensor).</summary>
     public long LiveBytes => Allocator.LiveBytes;
 

@@ -35,6 +35,12 @@ public sealed class KernelLibrary : IDisposable
     {
     }
 
+    /// <summary>Kernels without PTX made ahead: NVRTC compiles them when they are first used, and the disk cache keeps them.</summary>
+    internal KernelLibrary(GpuDevice device, KernelSourceSet sources)
+        : this(device, sources, ShippedKernels.None, KernelCache.Default, Nvrtc.Compiler)
+    {
+    }
+
     internal KernelLibrary(GpuDevice device, KernelSourceSet sources, ShippedKernels shipped, KernelCache cache, IKernelCompiler compiler)
     {
         _device = device;
@@ -64,6 +70,11 @@ public sealed class KernelLibrary : IDisposable
         var functions = Volatile.Read(ref _functions);
         return (uint)entry.Index < (uint)functions.Length && functions[entry.Index] is { } function ? function : AddFunction(entry);
     }
+
+    /// <summary>The function of an entry by the names of its file and itself; its file is loaded on first use.</summary>
+    /// <exception cref="KernelCompilationException">There is no such file, or it must be compiled and cannot be.</exception>
+    /// <exception cref="GpuException">CUDA_ERROR_NOT_FOUND: there is no such entry. Or the device cannot load the file.</exception>
+    public GpuFunction GetFunction(string file, string name) => Load(file).GetFunction(name);
 
     /// <summary>
     /// Loads kernels ahead on another thread, while the caller does something else, such as reading weights. An error is kept
@@ -106,7 +117,7 @@ public sealed class KernelLibrary : IDisposable
         {
             throw new KernelCompilationException(
                 file,
-                $"kernels/{file} differs from the source of the shipped PTX and must be compiled, but NVRTC is missing\ninstall it: {Nvrtc.InstallHint}",
+                $"kernels/{file} {(_shipped == ShippedKernels.None ? "comes without PTX" : "differs from the source of the shipped PTX")} and must be compiled, but NVRTC is missing\ninstall it: {Nvrtc.InstallHint}",
                 "");
         }
 
@@ -157,7 +168,7 @@ public sealed class KernelLibrary : IDisposable
 
     private GpuFunction AddFunction(KernelEntry entry)
     {
-        var function = Load(entry.File).Module.GetFunction(entry.Name);
+        var function = Load(entry.File).GetFunction(entry.Name);
         lock (_lock)
         {
             ObjectDisposedException.ThrowIf(_disposed, this);
@@ -180,5 +191,10 @@ public sealed class KernelLibrary : IDisposable
         })).Value;
     }
 
-    private sealed record LoadedFile(GpuModule Module, KernelOrigin Origin);
+    private sealed record LoadedFile(GpuModule Module, KernelOrigin Origin)
+    {
+        private readonly ConcurrentDictionary<string, GpuFunction> _functions = new(StringComparer.Ordinal);
+
+        public GpuFunction GetFunction(string name) => _functions.GetOrAdd(name, static (entry, module) => module.GetFunction(entry), Module);
+    }
 }

@@ -1,5 +1,6 @@
 // The kernel files: those that the assembly carries, or those of a source tree.
 using System.Collections.Concurrent;
+using System.Reflection;
 
 namespace FashionFlow.Gpu;
 
@@ -16,10 +17,35 @@ public sealed class KernelSourceSet
     }
 
     /// <summary>The kernels that this assembly carries.</summary>
-    public static KernelSourceSet Embedded { get; } = FromAssembly();
+    public static KernelSourceSet Embedded { get; } = FromAssembly(typeof(KernelSourceSet).Assembly);
 
     /// <summary>The kernel files, sorted, by their names below <c>kernels/</c>.</summary>
     public IReadOnlyList<string> Files { get; }
+
+    /// <summary>
+    /// The kernels that an assembly carries as resources named <c>kernels/NAME.cu</c>, with headers <c>kernels/include/NAME.cuh</c>. In its project:
+    /// <c>&lt;EmbeddedResource Include="kernels/**" LogicalName="kernels/%(RecursiveDir)%(Filename)%(Extension)" /&gt;</c>.
+    /// </summary>
+    public static KernelSourceSet FromAssembly(Assembly assembly)
+    {
+        const string Prefix = "kernels/";
+        return new(
+            name =>
+            {
+                using var stream = assembly.GetManifestResourceStream(Prefix + name);
+                if (stream is null)
+                {
+                    return null;
+                }
+
+                using var reader = new StreamReader(stream);
+                return reader.ReadToEnd();
+            },
+            [.. assembly.GetManifestResourceNames()
+                .Where(n => n.StartsWith(Prefix, StringComparison.Ordinal) && IsKernelFile(n[Prefix.Length..]))
+                .Select(n => n[Prefix.Length..])
+                .Order(StringComparer.Ordinal)]);
+    }
 
     /// <summary>The kernels of a directory: <c>*.cu</c>, and headers in <c>include/</c>.</summary>
     public static KernelSourceSet FromDirectory(string directory) => new(
@@ -39,28 +65,6 @@ public sealed class KernelSourceSet
     public KernelSource Get(string file) => _sources.GetOrAdd(file, name => new KernelSource(
         new SourceText(name, _read(name) ?? throw new KernelCompilationException(name, $"there is no kernel file kernels/{name}", "")),
         header => _read("include/" + header) ?? _read(header)));
-
-    private static KernelSourceSet FromAssembly()
-    {
-        const string Prefix = "kernels/";
-        var assembly = typeof(KernelSourceSet).Assembly;
-        return new(
-            name =>
-            {
-                using var stream = assembly.GetManifestResourceStream(Prefix + name);
-                if (stream is null)
-                {
-                    return null;
-                }
-
-                using var reader = new StreamReader(stream);
-                return reader.ReadToEnd();
-            },
-            [.. assembly.GetManifestResourceNames()
-                .Where(n => n.StartsWith(Prefix, StringComparison.Ordinal) && IsKernelFile(n[Prefix.Length..]))
-                .Select(n => n[Prefix.Length..])
-                .Order(StringComparer.Ordinal)]);
-    }
 
     private static bool IsKernelFile(string name) => name.EndsWith(".cu", StringComparison.Ordinal) && !name.Contains('/');
 }

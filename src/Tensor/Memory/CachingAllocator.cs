@@ -21,6 +21,9 @@ internal sealed class CachingAllocator(GpuDevice device, GpuStream stream, Devic
     private readonly BlockPool _large = new(segmentGranularity: 2 << 20, smallestRemainder: LargestSmall);
     private readonly Lock _gate = new();
 
+    /// <summary>Whether blocks are handed out filled with <see cref="DeviceContextOptions.Poison"/>.</summary>
+    public bool PoisonMemory { get; set; } = options.PoisonMemory;
+
     /// <summary>Bytes of the blocks in use.</summary>
     public long LiveBytes { get; private set; }
 
@@ -44,7 +47,7 @@ internal sealed class CachingAllocator(GpuDevice device, GpuStream stream, Devic
             PeakBytes = Math.Max(PeakBytes, LiveBytes);
         }
 
-        if (options.PoisonMemory)
+        if (PoisonMemory)
         {
             device.Fill(block.Pointer, DeviceContextOptions.Poison, block.Bytes, stream);
         }

@@ -30,6 +30,7 @@ public sealed class VirtualDevice : GpuDevice
         var capacity = Options.MemoryBytes > 0 ? Options.MemoryBytes : GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 2;
         Properties = Limits.ToProperties(capacity);
         Memory = new VirtualMemory(capacity, Options.PoisonReusedMemory);
+        Schedule = new LaunchSchedule { OrderSeed = Options.OrderSeed, MaskLanes = Options.Method == ExecutionMethod.General };
         Workers = new WorkerPool(Options.WorkerThreads);
         Library = new SimdLibrary(this);
         Blas = new SimdBlas(Library);
@@ -60,6 +61,9 @@ public sealed class VirtualDevice : GpuDevice
 
     /// <summary>Whether the device has been disposed, and its memory with it.</summary>
     internal bool IsDisposed => _disposed;
+
+    /// <summary>How launches run: as the options say, or as <see cref="UseSchedule"/> has it for now.</summary>
+    internal LaunchSchedule Schedule { get; private set; }
 
     internal DeviceLimits Limits { get; }
 
@@ -165,6 +169,17 @@ public sealed class VirtualDevice : GpuDevice
     /// <inheritdoc/>
     public override void Synchronize() => ThrowIfFailed();
 
+    /// <inheritdoc/>
+    public override IDisposable UseSchedule(LaunchSchedule schedule)
+    {
+        lock (ExecutionLock)
+        {
+            var change = new ScheduleChange(this, Schedule);
+            Schedule = schedule;
+            return change;
+        }
+    }
+
     /// <summary>Throws the error of the kernel that failed, if one has.</summary>
     internal void ThrowIfFailed()
     {
@@ -221,6 +236,21 @@ public sealed class VirtualDevice : GpuDevice
                 Workers.Dispose();
                 Library.Dispose();
                 Memory.Dispose();
+            }
+        }
+    }
+
+    /// <summary>Sets the schedule back once.</summary>
+    private sealed class ScheduleChange(VirtualDevice device, LaunchSchedule before) : IDisposable
+    {
+        private LaunchSchedule? _before = before;
+
+        public void Dispose()
+        {
+            lock (device.ExecutionLock)
+            {
+                device.Schedule = _before ?? device.Schedule;
+                _before = null;
             }
         }
     }
