@@ -38,6 +38,9 @@ public sealed class Tape : IDisposable
     /// <summary>Operators recorded and not yet passed back through.</summary>
     public int Count => _nodes.Count;
 
+    /// <summary>The operator recorded last; null before the first.</summary>
+    internal string? LastOperation => _nodes.Count > 0 ? _nodes[^1].Operation : null;
+
     /// <summary>Starts a tape; it records until it is disposed.</summary>
     public static Tape Begin() => t_current = new Tape();
 

@@ -6,7 +6,7 @@ namespace FashionFlow.Autograd.Checking;
 /// <summary>An operator with inputs, for <c>GradCheck</c>: one declaration drives the check in double and the one in float.</summary>
 public sealed record GradCheckCase
 {
-    /// <summary>The operator's name, as <c>fashionflow gradcheck --op</c> takes it: "GroupNorm".</summary>
+    /// <summary>The operator's name, as <c>fashionflow gradcheck --op</c> takes it: "GroupNorm". Empty: what it records last on the tape.</summary>
     public required string Operator { get; init; }
 
     /// <summary>What is special here: "[2, 3, 5, 64] in 8, modulated". Operator and variant together are unique.</summary>
@@ -18,8 +18,15 @@ public sealed record GradCheckCase
     /// <summary>Applies the operator, through <see cref="Functional"/> or a module, to inputs on the device.</summary>
     public required Func<Tensor[], Tensor> Run { get; init; }
 
+    /// <summary>
+    /// How far a float32 gradient may be from the float64 one, in float32 epsilons (2^-23) of the input's largest gradient element.
+    /// The default, 512 (6e-5), has room for sums of some thousands of terms, whose rounding errors grow as a random walk, and for a norm's
+    /// cancellation; a wrong constant or formula is off by more. Whoever allows more says why.
+    /// </summary>
+    public double SingleEpsilons { get; init; } = 512;
+
     /// <inheritdoc/>
-    public override string ToString() => $"{Operator} {Variant}";
+    public override string ToString() => Variant.Length == 0 ? Operator : $"{Operator} {Variant}";
 }
 
 /// <summary>An input of a <see cref="GradCheckCase"/>; its values are drawn from the check's seed.</summary>
@@ -38,6 +45,9 @@ public sealed record GradCheckInput(string Name, Shape Shape, double Mean = 0, d
 
     /// <summary>Least distance of two elements of this input from each other; for operators that choose between elements, as a maximum does.</summary>
     public double Separation { get; init; }
+
+    /// <summary>The values themselves, row-major, instead of drawn ones; the caller sees to kinks and separation then.</summary>
+    public double[]? Values { get; init; }
 
     /// <summary>The distance kept from <see cref="Kinks"/>: a thousand times the step of the differences.</summary>
     public const double KinkDistance = 1e-3;
