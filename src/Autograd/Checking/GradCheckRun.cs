@@ -355,10 +355,9 @@ internal sealed class GradCheckRun(DeviceContext context, GradCheckCase @case, G
             CheckUntouched(inputs[i], type, _values[i], $"input {@case.Inputs[i].Name}", @case.Inputs[i].Name);
         }
 
-        if (context.LiveTensors - alive is not 0 and var extra)
+        if (context.LiveTensors is var now && now != alive)
         {
-            throw new Stop(
-                GradCheckFailureKind.Leak, $"{Math.Abs(extra)} tensors {(extra > 0 ? "more" : "fewer")} are alive after the backward pass than before the forward pass{Leaked(alive)}");
+            throw new Stop(GradCheckFailureKind.Leak, $"tensors alive: {alive} before the forward pass, {now} after the backward pass{Leaked(alive)}");
         }
 
         return new(result, gradients);
