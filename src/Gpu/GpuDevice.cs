@@ -26,7 +26,7 @@ public abstract class GpuDevice : IDisposable
     /// <code>
     /// private static readonly KernelSourceSet Sources = KernelSourceSet.FromAssembly(typeof(MyOperators).Assembly);
     /// ...
-    /// device.KernelsOf(Sources).GetFunction("mine.cu", "scale_f32").Launch(stream, new LaunchShape(blocks, 256), x, 2f, n);
+    /// device.KernelsOf(Sources).GetFunction("mine.cu", "scale_f32").LaunchWith(stream, new LaunchShape(blocks, 256), x, 2f, n);
     /// </code>
     /// </summary>
     /// <param name="sources">The kernels; the same set gives the same library again.</param>
@@ -188,10 +188,10 @@ public abstract class GpuFunction
     /// <param name="stream">The stream.</param>
     /// <param name="shape">Grid, block and dynamic shared memory.</param>
     /// <param name="arguments">Numbers and pointers, each of its parameter's size, in order.</param>
-    public void Launch(GpuStream stream, in LaunchShape shape, params ReadOnlySpan<KernelArgument> arguments)
+    public void LaunchWith(GpuStream stream, in LaunchShape shape, params ReadOnlySpan<KernelArgument> arguments)
     {
         Span<byte> buffer = stackalloc byte[arguments.Length * sizeof(ulong)];
-        Launch(stream, shape, (ReadOnlySpan<byte>)buffer[..KernelArgument.Pack(arguments, buffer)]);
+        Launch(stream, shape, buffer[..KernelArgument.Pack(arguments, buffer)]);
     }
 }
 

@@ -2,7 +2,7 @@
 namespace FashionFlow.Gpu;
 
 /// <summary>
-/// A kernel's argument, for <see cref="GpuFunction.Launch(GpuStream, in LaunchShape, ReadOnlySpan{KernelArgument})"/>. Numbers and
+/// A kernel's argument, for <see cref="GpuFunction.LaunchWith"/>. Numbers and
 /// <see cref="DevicePointer{T}"/> convert to it. It has the size of the .NET type, which must be that of the kernel's parameter:
 /// an <c>int</c> for <c>int</c>, a <c>long</c> for <c>long long</c>, a <c>double</c> for <c>double</c>.
 /// </summary>

@@ -231,6 +231,37 @@ public sealed class KernelLibraryTests
         Assert.Throws<ObjectDisposedException>(() => kernels.GetFunction(KernelCatalog.Entries[0]));
     }
 
+    [Test]
+    public void Kernels_of_an_assembly_are_compiled_once_a_device_and_launched_by_name()
+    {
+        using var device = new VirtualDevice();
+        var sources = KernelSourceSet.FromAssembly(typeof(KernelLibraryTests).Assembly);
+        Assert.That(sources.Files, Is.EqualTo(["halves.cu"]));
+        var library = device.KernelsOf(sources);
+        Assert.That(device.KernelsOf(sources), Is.SameAs(library));
+        Assert.That(device.KernelsOf(KernelSourceSet.Embedded), Is.SameAs(device.Kernels));
+        var halve = library.GetFunction("halves.cu", "halve");
+        Assert.That(library.GetFunction("halves.cu", "halve"), Is.SameAs(halve));
+        var memory = device.Allocate(32);
+        halve.LaunchWith(device.DefaultStream, new LaunchShape(1, 1), 7, 8.0, 9f, 10L, memory.Cast<double>());
+        var bytes = new byte[32];
+        device.CopyToHost(bytes, memory, device.DefaultStream);
+        Assert.That(System.Runtime.InteropServices.MemoryMarshal.Cast<byte, double>(bytes).ToArray(), Is.EqualTo([3.5, 4.0, 4.5, 5.0]));
+        Assert.That(
+            () => library.GetFunction("halves.cu", "third"),
+            Throws.TypeOf<GpuException>().With.Message.EqualTo("CUDA_ERROR_NOT_FOUND: the module has no entry named 'third'; its entries: halve"));
+    }
+
+    [Test]
+    public void Kernels_without_ptx_ask_for_nvrtc()
+    {
+        using var device = new VirtualDevice();
+        using var library = Library(device, Sources(), ShippedKernels.None, new MissingCompiler());
+        Assert.That(
+            Assert.Throws<KernelCompilationException>(() => library.GetFunction("scale.cu", "scale_f32")).Message,
+            Does.StartWith("kernels/scale.cu comes without PTX and must be compiled, but NVRTC is missing\ninstall it: "));
+    }
+
     private static float[] RunScale(VirtualDevice device, KernelLibrary library)
     {
         var memory = device.Allocate(3 * sizeof(float));

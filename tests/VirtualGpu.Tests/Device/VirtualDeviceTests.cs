@@ -116,6 +116,27 @@ public class VirtualDeviceTests
     }
 
     [Test]
+    public void A_schedule_lasts_until_it_is_disposed()
+    {
+        using var device = new VirtualDevice(new VirtualDeviceOptions { MemoryBytes = 1 << 20, OrderSeed = 7, Method = ExecutionMethod.General });
+        var own = new LaunchSchedule { OrderSeed = 7, MaskLanes = true };
+        Assert.That(device.Schedule, Is.EqualTo(own));
+        using (var outer = device.UseSchedule(new() { OrderSeed = 1 }))
+        {
+            using (device.UseSchedule(new() { MaskLanes = true }))
+            {
+                Assert.That($"{device.Schedule}", Is.EqualTo("blocks and warps in ascending order, lanes masked"));
+            }
+
+            Assert.That($"{device.Schedule}", Is.EqualTo("blocks and warps in the order of seed 1"));
+            outer.Dispose();
+            Assert.That(device.Schedule, Is.EqualTo(own));
+        }
+
+        Assert.That(device.Schedule, Is.EqualTo(own));
+    }
+
+    [Test]
     public void A_disposed_device_says_so()
     {
         _device.Dispose();

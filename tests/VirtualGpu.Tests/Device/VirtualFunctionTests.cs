@@ -168,6 +168,23 @@ public class VirtualFunctionTests
         }
     }
 
+    [Test]
+    public void Arguments_are_packed_as_the_kernel_declares_them()
+    {
+        var output = _device.Allocate(40);
+        _module.GetFunction("fill").LaunchWith(_device.DefaultStream, new LaunchShape(1, 32), output, 3, 10u);
+        var bytes = new byte[40];
+        _device.CopyToHost(bytes, output, _device.DefaultStream);
+        using (Assert.EnterMultipleScope())
+        {
+            Assert.That(Enumerable.Range(0, 10).Select(i => BitConverter.ToInt32(bytes, 4 * i)), Is.EqualTo(Enumerable.Range(0, 10).Select(i => 3 * i)));
+            Assert.That(
+                () => _module.GetFunction("fill").LaunchWith(_device.DefaultStream, new LaunchShape(1, 32), output, 3L, 10L),
+                Fails(CudaResult.CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES),
+                "numbers of eight bytes for parameters of four");
+        }
+    }
+
     private static byte[] Parameters(DevicePointer<byte> output, int scale, int n)
     {
         var bytes = new byte[16];
