@@ -11,6 +11,7 @@ public sealed class CommandLineTests
     [TestCase("demo")]
     [TestCase("compare")]
     [TestCase("inspect")]
+    [TestCase("gradcheck")]
     [TestCase("doctor")]
     [TestCase("version")]
     [TestCase("kernels")]
@@ -34,7 +35,7 @@ public sealed class CommandLineTests
         using (Assert.EnterMultipleScope())
         {
             Assert.That(result.ExitCode, Is.Zero);
-            Assert.That(result.Output, Does.Match("generate .*\n +demo .*\n +verify .*\n +compare .*\n +inspect .*\n +doctor .*\n +version .*\n +completion ").And.Contain("Exit codes:").And.Not.Contain("source tree"));
+            Assert.That(result.Output, Does.Match("generate .*\n +demo .*\n +verify .*\n +compare .*\n +inspect .*\n +gradcheck .*\n +doctor .*\n +version .*\n +completion ").And.Contain("Exit codes:").And.Not.Contain("source tree"));
         }
     }
 
@@ -118,6 +119,10 @@ public sealed class CommandLineTests
     [TestCase("genrate a.jpg", "'genrate' is not a command of fashionflow", "did you mean generate?")]
     [TestCase("generate a.jpg -o b.mp4 --step 3", "'--step' is not an option of fashionflow generate", "did you mean --steps?")]
     [TestCase("versoin", "'versoin' is not a command of fashionflow", "did you mean version?")]
+    [TestCase("gradcheck --op Sliu", "--op: there is no operator 'Sliu'; did you mean Silu?", "see: fashionflow gradcheck --help")]
+    [TestCase("gradcheck --op Frobnicate", "--op: there is no operator 'Frobnicate'", "see: fashionflow gradcheck --help")]
+    [TestCase("gradcheck", "name an operator by --op NAME, or check all of them by --all", "see: fashionflow gradcheck --help")]
+    [TestCase("gradcheck --all --op Silu", "--op and --all exclude one another", "see: fashionflow gradcheck --help")]
     [TestCase("version --colour", "'--colour' is not an option of fashionflow version", "see: fashionflow version --help")]
     public void What_is_not_understood_is_named(string line, string message, string advice)
     {

@@ -7,7 +7,7 @@ namespace FashionFlow.App.Tests;
 
 public sealed class PackTests
 {
-    private static readonly string[] Libraries = ["Diffusion", "Gpu", "Layers", "Tensor", "VirtualGpu"];
+    private static readonly string[] Libraries = ["Autograd", "Diffusion", "Gpu", "Layers", "Tensor", "VirtualGpu"];
 
     [Test]
     public void The_libraries_are_packages_and_describe_themselves()

@@ -1,7 +1,11 @@
-// What tests run in a process of its own: its peak memory is that of this work alone.
+// What tests run in a process of its own, whose peak memory and output are those of this work alone.
 using System.Runtime.InteropServices;
+using FashionFlow.App.Commands;
 using FashionFlow.App.Generation;
 using FashionFlow.App.Media;
+using FashionFlow.App.Terminal;
+using FashionFlow.Autograd;
+using FashionFlow.Autograd.Checking;
 using FashionFlow.Diffusion;
 using FashionFlow.Layers;
 using FashionFlow.Tensors;
@@ -28,11 +32,24 @@ internal static partial class Probe
                 Decode(int.Parse(frames), target, CancellationToken.None);
                 Console.WriteLine($"{PeakKilobytes("self")} {PeakKilobytes("children")}");
                 return 0;
+            case ["gradcheck", .. var options]:
+                return GradcheckCommand.Run(new Screen { IsQuiet = options.Contains("quiet") }, "virtual", Gradients, new() { Seed = 4 }, options.Contains("json"), CancellationToken.None);
             default:
                 Console.Error.WriteLine("this is a test assembly; run ./test");
                 return 2;
         }
     }
+
+    // Of an operator two cases, one of them wrong; one that fails; and one behind it, on a device that is there again.
+    private static GradCheckCase[] Gradients =>
+    [
+        new() { Operator = "Twice", Variant = "right", Inputs = [new("x", [2])], Run = x => Twice(x[0], 2) },
+        new() { Operator = "Twice", Variant = "wrong", Inputs = [new("x", [2])], Run = x => Twice(x[0], double.NaN) },
+        new() { Operator = "Fails", Variant = "at once", Inputs = [new("x", [2])], Run = _ => throw new InvalidOperationException("not\ntoday") },
+        new() { Operator = "Silu", Variant = "[2]", Inputs = [new("x", [2])], Run = x => Functional.Silu(x[0]) },
+    ];
+
+    private static Tensor Twice(Tensor x, double claimed) => Tape.Record("Twice", Ops.Scale(x, 2), [x], [], call => call.Set(0, Ops.Scale(call.Gradient, claimed)));
 
     // The way of generate from the sampled latents on: decode, hash, encode, contact sheet, sidecar.
     private static void Decode(int frames, string target, CancellationToken cancellation)

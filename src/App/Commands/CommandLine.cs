@@ -22,7 +22,8 @@ internal static class CommandLine
         """
         Exit codes:
           0    done
-          1    done, and the answer is no: compare or verify found a difference, doctor something missing
+          1    done, and the answer is no: compare or verify found a difference, gradcheck a wrong
+               gradient, doctor something missing
           2    the command line is wrong
           3    an input (picture, model, reference) is missing or damaged
           4    the device is not there, or failed
@@ -77,6 +78,7 @@ internal static class CommandLine
         root.Subcommands.Add(VerifyCommand.Create(screen, interruption.Token));
         root.Subcommands.Add(CompareCommand.Create(screen, interruption.Token));
         root.Subcommands.Add(InspectCommand.Create(screen, interruption.Token));
+        root.Subcommands.Add(GradcheckCommand.Create(screen, interruption.Token));
         root.Subcommands.Add(DoctorCommand.Create(screen));
         root.Subcommands.Add(VersionCommand.Create(screen));
         root.Subcommands.Add(CompletionCommand.Create(screen));

@@ -32,9 +32,9 @@ internal static class CommonOptions
     }
 
     /// <summary><c>--seed</c>.</summary>
-    public static Option<ulong> Seed() => new("--seed")
+    public static Option<ulong> Seed(string description = "Seed of all noise: the same seed on the same kind of device gives the same frames.") => new("--seed")
     {
-        Description = "Seed of all noise: the same seed on the same kind of device gives the same frames.",
+        Description = description,
         DefaultValueFactory = _ => 0,
         HelpName = "S",
         CustomParser = result =>
