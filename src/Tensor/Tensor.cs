@@ -138,6 +138,22 @@ public sealed class Tensor : IDisposable
         }
     }
 
+    /// <summary>Overwrites all elements with another tensor's, on the device and in stream order: how parts are put into a larger tensor's views.</summary>
+    /// <exception cref="ArgumentException">The tensors differ in shape or element type.</exception>
+    public void CopyFrom(Tensor source)
+    {
+        if (source.Shape != Shape || source.DType != DType)
+        {
+            throw new ArgumentException($"a tensor of {source} is not copied to one of {this}", nameof(source));
+        }
+
+        MarkWritten();
+        if (Count > 0)
+        {
+            Context.Device.Copy(Start, source.Start, Bytes, Context.Stream);
+        }
+    }
+
     /// <summary>The same elements seen as another shape of the same count. One axis may be -1: it takes what is left. A shape converts to its lengths.</summary>
     /// <exception cref="ArgumentException">The counts differ.</exception>
     public Tensor Reshape(params ReadOnlySpan<int> lengths) => WithHistory(View(0, Shape.Resolve(lengths, Count)));

@@ -9,6 +9,7 @@ public sealed class CommandLineTests
 {
     [TestCase("generate")]
     [TestCase("demo")]
+    [TestCase("project")]
     [TestCase("compare")]
     [TestCase("inspect")]
     [TestCase("gradcheck")]
@@ -35,7 +36,7 @@ public sealed class CommandLineTests
         using (Assert.EnterMultipleScope())
         {
             Assert.That(result.ExitCode, Is.Zero);
-            Assert.That(result.Output, Does.Match("generate .*\n +demo .*\n +verify .*\n +compare .*\n +inspect .*\n +gradcheck .*\n +doctor .*\n +version .*\n +completion ").And.Contain("Exit codes:").And.Not.Contain("source tree"));
+            Assert.That(result.Output, Does.Match("generate .*\n +demo .*\n +verify .*\n +project .*\n +compare .*\n +inspect .*\n +gradcheck .*\n +doctor .*\n +version .*\n +completion ").And.Contain("Exit codes:").And.Not.Contain("source tree"));
         }
     }
 

@@ -6,6 +6,7 @@ using System.CommandLine.Parsing;
 using FashionFlow.App.Media;
 using FashionFlow.App.Terminal;
 using FashionFlow.Diffusion;
+using FashionFlow.Diffusion.Training;
 using FashionFlow.Gpu;
 using FashionFlow.Layers;
 using FashionFlow.Tensors.Weights;
@@ -28,7 +29,7 @@ internal static class CommandLine
           3    an input (picture, model, reference) is missing or damaged
           4    the device is not there, or failed
           5    an output could not be written, or exists and is kept
-               several pictures: the code of the first that failed; the others are made
+               several pictures or videos: the code of the first that failed; the others are made
           70   an error of the program itself
           130  stopped by Ctrl-C (129: terminal closed, 143: SIGTERM); no unfinished file is left behind
         """;
@@ -76,6 +77,7 @@ internal static class CommandLine
         root.Subcommands.Add(GenerateCommand.Create(screen, interruption.Token));
         root.Subcommands.Add(DemoCommand.Create(screen, interruption.Token));
         root.Subcommands.Add(VerifyCommand.Create(screen, interruption.Token));
+        root.Subcommands.Add(ProjectCommand.Create(screen, interruption.Token));
         root.Subcommands.Add(CompareCommand.Create(screen, interruption.Token));
         root.Subcommands.Add(InspectCommand.Create(screen, interruption.Token));
         root.Subcommands.Add(GradcheckCommand.Create(screen, interruption.Token));
@@ -156,7 +158,7 @@ internal static class CommandLine
             UserError user => (user.ExitCode, user.Message, user.Advice),
             GpuException gpu => (ExitCode.Device, gpu.Message, "see what there is: fashionflow doctor"),
             KernelCompilationException => (ExitCode.Device, e.Message, null),
-            ModelException or WeightLoadException or SafetensorsException => (ExitCode.Input, e.Message, null),
+            ModelException or DatasetException or WeightLoadException or SafetensorsException => (ExitCode.Input, e.Message, null),
             _ => (ExitCode.Internal, $"an error of the program itself: {e.GetType().Name}: {e.Message}", "FASHIONFLOW_DEBUG=1 shows where; please report it"),
         };
 

@@ -21,6 +21,9 @@ internal static class VersionCommand
     public static string? Commit { get; } =
         CommitOf(typeof(VersionCommand).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion);
 
+    /// <summary>The program with version and commit, as recipes and metadata name it.</summary>
+    public static string Program { get; } = $"{CommandLine.ProgramName} {Version}{(Commit is null ? string.Empty : $" ({Commit})")}";
+
     private static int KernelFiles => ShippedKernels.Embedded.Entries.Select(e => e.File).Distinct(StringComparer.Ordinal).Count();
 
     /// <summary>The command.</summary>

@@ -127,7 +127,7 @@ internal sealed class VideoMaker : IDisposable
         var (o, c, properties) = (request.Options, Configuration, _context!.Device.Properties);
         return new Recipe
         {
-            Program = $"{CommandLine.ProgramName} {VersionCommand.Version}{(VersionCommand.Commit is { } commit ? $" ({commit})" : string.Empty)}",
+            Program = VersionCommand.Program,
             Input = new RecipeInput(Path.GetFileName(request.Path), request.Picture.Sha256, request.Frame),
             Model = DescribeModel(),
             Options = new RecipeOptions(

@@ -1,4 +1,5 @@
 // Finding and asking ffmpeg, and saying what to do when it is not there.
+using System.Collections.Concurrent;
 using System.ComponentModel;
 using System.Diagnostics;
 using System.Globalization;
@@ -15,18 +16,32 @@ internal static class Ffmpeg
     // Exit codes above it are of programs that a signal ended, as shells count.
     private const int SignalBase = 128;
 
+    private static readonly ConcurrentDictionary<string, bool> TakesFpsMode = [];
+
     /// <summary>The first executable <c>ffmpeg</c> on PATH, or null.</summary>
     public static string? Find() => Find("ffmpeg");
 
     /// <summary>The ffmpeg on PATH.</summary>
+    /// <param name="purpose">What it is needed for.</param>
     /// <exception cref="UserError">There is none.</exception>
-    public static string Require() =>
-        Find() ?? throw new UserError(ExitCode.Output, "ffmpeg was not found; it writes the video", InstallAdvice);
+    public static string Require(string purpose = "it writes the video") =>
+        Find() ?? throw new UserError(ExitCode.Output, $"ffmpeg was not found; {purpose}", InstallAdvice);
 
     /// <summary>The version that <paramref name="path"/> reports, or null when it does not run.</summary>
     // "ffmpeg version 5.1.9-0+deb12u1 Copyright (c) ..."
     public static string? Version(string path) =>
         Ask(path, "-version")?.Split('\n')[0].Split(' ') is ["ffmpeg", "version", var version, ..] ? version : null;
+
+    /// <summary>The options that make <paramref name="path"/> give every frame once, whatever its time stamp.</summary>
+    public static string[] EveryFrame(string path) => [TakesFpsMode.GetOrAdd(path, asked => !IsOlderThan(Version(asked), 5, 1)) ? "-fps_mode" : "-vsync", "passthrough"];
+
+    /// <summary>Whether a version ("5.1.9-0+deb12u1", "n7.1") is before another; what has no number was built from recent sources.</summary>
+    public static bool IsOlderThan(string? version, int major, int minor)
+    {
+        var numbers = version?.TrimStart('n').Split('.', '-', '+') ?? [];
+        return numbers.Length > 0 && int.TryParse(numbers[0], NumberStyles.None, CultureInfo.InvariantCulture, out var first)
+            && (first < major || (first == major && (numbers.Length < 2 || !int.TryParse(numbers[1], NumberStyles.None, CultureInfo.InvariantCulture, out var second) || second < minor)));
+    }
 
     /// <summary>Whether <paramref name="path"/> was built with an encoder.</summary>
     public static bool HasEncoder(string path, string encoder) =>

@@ -1,16 +1,23 @@
-// One frame of a video file, through ffmpeg.
+// What is known of a video file before it is decoded, and one frame of it, through ffmpeg.
 using System.Globalization;
 using System.Text;
+using FashionFlow.App.Generation;
 
 namespace FashionFlow.App.Media;
 
-/// <summary>Takes frames out of videos.</summary>
+/// <summary>Tells videos, and takes frames out of them.</summary>
 internal static class VideoFrameReader
 {
     /// <summary>How many bytes of a file's start <see cref="IsVideo"/> wants to see.</summary>
     public const int HeadBytes = 512;
 
+    /// <summary>The filter to RGB that all frames go through, the same on every machine.</summary>
+    public const string ToRgb = "scale=flags=accurate_rnd+bitexact+full_chroma_int+full_chroma_inp,format=rgb24";
+
     private const int TransportPacket = 188;
+
+    /// <summary>The extensions by which videos are found in a folder.</summary>
+    public static IReadOnlyList<string> Extensions { get; } = [".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".flv", ".mpg", ".mpeg", ".ts", ".wmv", ".ogv"];
 
     /// <summary>
     /// Whether a file starts as a video does. Only what has such a start is handed to ffmpeg: among its formats are texts
@@ -44,7 +51,7 @@ internal static class VideoFrameReader
     public static byte[] ReadPng(string path, int frame)
     {
         Ffmpeg.Require();
-        var select = string.Create(CultureInfo.InvariantCulture, $"select=eq(n\\,{frame}),scale=flags=accurate_rnd+bitexact+full_chroma_int+full_chroma_inp,format=rgb24");
+        var select = string.Create(CultureInfo.InvariantCulture, $"select=eq(n\\,{frame}),{ToRgb}");
         var run = Ffmpeg.Run("ffmpeg", [
             "-hide_banner", "-loglevel", "error", "-nostdin", "-protocol_whitelist", "file,pipe", "-i", $"file:{path}",
             "-map", "0:v:0", "-vf", select, "-frames:v", "1", "-c:v", "png", "-f", "image2pipe", "pipe:1"]);
@@ -68,18 +75,57 @@ internal static class VideoFrameReader
         }
 
         var reason = exitCode == 0 ? "it gave no picture" : Ffmpeg.Reason(exitCode, errors).Replace($"file:{path}: ", string.Empty, StringComparison.Ordinal);
-        throw new UserError(ExitCode.Input, $"{path} cannot be decoded: {reason}", "fetch or copy the file again");
+        throw Damaged(path, reason);
     }
 
-    private static int? CountFrames(string path)
+    /// <summary>The hash of a video file.</summary>
+    /// <exception cref="UserError">It is missing, cannot be read, or does not start as a video does.</exception>
+    public static string HashVideo(string path)
+    {
+        try
+        {
+            using var stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, bufferSize: 1 << 16);
+            var head = new byte[HeadBytes];
+            var length = stream.ReadAtLeast(head, head.Length, throwOnEndOfStream: false);
+            if (!IsVideo(head.AsSpan(0, length)))
+            {
+                throw new UserError(ExitCode.Input, length == 0 ? $"{path} is empty" : $"{path} is not a video, whatever its name says");
+            }
+
+            stream.Position = 0;
+            return FileHash.Compute(stream);
+        }
+        catch (UnauthorizedAccessException e)
+        {
+            throw new UserError(ExitCode.Input, $"{path} cannot be read: permission denied", cause: e);
+        }
+        catch (IOException e)
+        {
+            throw new UserError(ExitCode.Input, $"{path} cannot be read: {e.Message}", cause: e);
+        }
+    }
+
+    /// <summary>Frames a second, as the file has them on average; null where it does not tell.</summary>
+    public static double? FramesPerSecond(string path) =>
+        Ask(path, "stream=avg_frame_rate")?.Split('/') is [var over, var under]
+        && double.TryParse(over, NumberStyles.None, CultureInfo.InvariantCulture, out var frames)
+        && double.TryParse(under, NumberStyles.None, CultureInfo.InvariantCulture, out var seconds)
+        && frames > 0 && seconds > 0
+            ? frames / seconds
+            : null;
+
+    /// <summary>The error for a video that ffmpeg does not decode to its end.</summary>
+    public static UserError Damaged(string path, string reason) => new(ExitCode.Input, $"{path} cannot be decoded: {reason}", "fetch or copy the file again");
+
+    private static int? CountFrames(string path) =>
+        int.TryParse(Ask(path, "stream=nb_read_frames", "-count_frames"), NumberStyles.None, CultureInfo.InvariantCulture, out var count) ? count : null;
+
+    // A transport stream's only stream is listed under its program once more.
+    private static string? Ask(string path, string entry, params string[] options)
     {
         var run = Ffmpeg.Run("ffprobe", [
-            "-v", "error", "-protocol_whitelist", "file,pipe", "-count_frames", "-select_streams", "v:0", "-show_entries", "stream=nb_read_frames", "-of", "csv=p=0", $"file:{path}"]);
-        // A transport stream's only stream is listed under its program once more.
-        return run is (0, var output, _)
-            && int.TryParse(Encoding.ASCII.GetString(output).Split('\n')[0].Trim().TrimEnd(','), NumberStyles.None, CultureInfo.InvariantCulture, out var count)
-            ? count
-            : null;
+            "-v", "error", "-protocol_whitelist", "file,pipe", .. options, "-select_streams", "v:0", "-show_entries", entry, "-of", "csv=p=0", $"file:{path}"]);
+        return run is (0, var output, _) ? Encoding.ASCII.GetString(output).Split('\n')[0].Trim().TrimEnd(',') : null;
     }
 
     private static bool StartsWith(ReadOnlySpan<byte> head, params ReadOnlySpan<byte> start) => head.StartsWith(start);

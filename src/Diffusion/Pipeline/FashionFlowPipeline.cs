@@ -109,37 +109,16 @@ public sealed class FashionFlowPipeline : IDisposable
         var pipeline = new FashionFlowPipeline(context, configuration);
         try
         {
-            pipeline.LoadPart(pipeline._unet, ModelFiles.Unet, modelDirectory);
-            pipeline.LoadPart(pipeline._adapter, ModelFiles.Adapter, modelDirectory);
-            pipeline.LoadPart(pipeline._vae, ModelFiles.Vae, modelDirectory);
-            pipeline.LoadPart(pipeline._clip, ModelFiles.Clip, modelDirectory);
+            ModelParts.Load(pipeline._unet, ModelFiles.Unet, context, configuration, modelDirectory);
+            ModelParts.Load(pipeline._adapter, ModelFiles.Adapter, context, configuration, modelDirectory);
+            ModelParts.Load(pipeline._vae, ModelFiles.Vae, context, configuration, modelDirectory);
+            ModelParts.Load(pipeline._clip, ModelFiles.Clip, context, configuration, modelDirectory);
             return pipeline;
         }
         catch
         {
             pipeline.Dispose();
             throw;
-        }
-    }
-
-    private void LoadPart(Module module, string name, string? directory)
-    {
-        var path = directory is null ? null : ModelFiles.Find(directory, name);
-        if (path is not null)
-        {
-            using var file = SafetensorsFile.Open(path);
-            module.Load(_context, new SafetensorsWeights(file, path));
-        }
-        else if (Configuration.WeightSeed is { } seed)
-        {
-            var model = Path.GetFileNameWithoutExtension(name);
-            module.Load(_context, new SeededWeights(seed, model, nothingZero: Configuration.SeededStart == SeededStart.Random));
-        }
-        else
-        {
-            throw new ModelException(directory is null
-                ? "the configuration has no seed, so its weights must come from a model directory"
-                : $"{directory}: {name} is missing, and {ModelConfiguration.FileName} has no \"seed\" to make weights from");
         }
     }
 

@@ -1,4 +1,4 @@
-// A tensor to be written: a name, a type, a shape, and bytes from an array or from a device.
+// A tensor to be written: a name, a type, a shape, and bytes from an array, a device or whatever has them.
 using System.Runtime.InteropServices;
 using FashionFlow.Gpu;
 
@@ -52,6 +52,13 @@ public sealed class SafetensorsTensor
     public static SafetensorsTensor Of<T>(string name, Shape shape, T[] data)
         where T : unmanaged
         => new(name, DTypes.Of<T>(), shape, stream => WriteArray(stream, data), data.LongLength);
+
+    /// <summary>Elements that are produced when the file is written, so that they need never be in memory together.</summary>
+    /// <param name="name">The tensor's name.</param>
+    /// <param name="type">The elements' type.</param>
+    /// <param name="shape">The tensor's shape.</param>
+    /// <param name="write">Writes the elements, little-endian and row-major: exactly as many bytes as the shape asks for.</param>
+    public static SafetensorsTensor Streamed(string name, DType type, Shape shape, Action<Stream> write) => new(name, type, shape, write, shape.Count);
 
     internal void WriteTo(Stream stream) => _write(stream);
 

@@ -18,32 +18,49 @@ public static class SafetensorsWriter
     /// <exception cref="SafetensorsException">Two tensors have one name, a tensor is called "__metadata__", there are too many, the header is too large, or the file cannot be written.</exception>
     public static void Write(string path, IEnumerable<SafetensorsTensor> tensors, IReadOnlyDictionary<string, string>? metadata = null)
     {
-        SafetensorsTensor[] ordered =
-        [
-            .. tensors
-                .OrderByDescending(tensor => SafetensorsTypes.RankOf(tensor.DType))
-                .ThenBy(tensor => tensor.Name, StringComparer.Ordinal),
-        ];
+        var ordered = Ordered(tensors);
         var header = Header(path, ordered, metadata);
         try
         {
-            AtomicFile.Write(path, stream =>
-            {
-                Span<byte> length = stackalloc byte[SafetensorsHeader.LengthBytes];
-                BinaryPrimitives.WriteUInt64LittleEndian(length, (ulong)header.Length);
-                stream.Write(length);
-                stream.Write(header);
-                foreach (var tensor in ordered)
-                {
-                    tensor.WriteTo(stream);
-                }
-            });
+            AtomicFile.Write(path, stream => Write(stream, header, ordered));
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             throw new SafetensorsException(SafetensorsError.Io, path, $"cannot be written: {e.Message}", e);
         }
     }
+
+    /// <summary>Writes to a stream what <see cref="Write(string, IEnumerable{SafetensorsTensor}, IReadOnlyDictionary{string, string})"/> writes to a file.</summary>
+    /// <param name="stream">The stream, which may be one that cannot seek.</param>
+    /// <param name="name">What the stream is called in messages.</param>
+    /// <param name="tensors">The tensors.</param>
+    /// <param name="metadata">The metadata.</param>
+    /// <exception cref="SafetensorsException">Two tensors have one name, a tensor is called "__metadata__", there are too many, or the header is too large.</exception>
+    /// <exception cref="IOException">The stream cannot be written.</exception>
+    public static void Write(Stream stream, string name, IEnumerable<SafetensorsTensor> tensors, IReadOnlyDictionary<string, string>? metadata = null)
+    {
+        var ordered = Ordered(tensors);
+        Write(stream, Header(name, ordered, metadata), ordered);
+    }
+
+    private static void Write(Stream stream, byte[] header, SafetensorsTensor[] ordered)
+    {
+        Span<byte> length = stackalloc byte[SafetensorsHeader.LengthBytes];
+        BinaryPrimitives.WriteUInt64LittleEndian(length, (ulong)header.Length);
+        stream.Write(length);
+        stream.Write(header);
+        foreach (var tensor in ordered)
+        {
+            tensor.WriteTo(stream);
+        }
+    }
+
+    private static SafetensorsTensor[] Ordered(IEnumerable<SafetensorsTensor> tensors) =>
+    [
+        .. tensors
+            .OrderByDescending(tensor => SafetensorsTypes.RankOf(tensor.DType))
+            .ThenBy(tensor => tensor.Name, StringComparer.Ordinal),
+    ];
 
     private static byte[] Header(string path, SafetensorsTensor[] tensors, IReadOnlyDictionary<string, string>? metadata)
     {
