@@ -118,8 +118,8 @@ internal static class ProjectCommand
                 }
 
                 PendingOutput.MakeFolder(Path.GetDirectoryName(Path.GetFullPath(clip.Target))!);
-                Announce(clip, i);
-                var made = projector.Project(source, clip.Target, screen, cancellation);
+                var place = i + 1;
+                var made = projector.Project(source, clip.Target, screen, device => Announce(device, clip, place), cancellation);
                 Tell("made", clip, made.Clip, made);
             }
 
@@ -145,18 +145,18 @@ internal static class ProjectCommand
             }
         }
 
-        private void Announce(PlannedClip clip, int index)
+        private void Announce(string device, PlannedClip clip, int place)
         {
             if (!_announced)
             {
                 _announced = true;
                 var recipe = projector.Recipe;
-                screen.Note($"{projector.Load()}; frames of {recipe.Width} x {recipe.Height}, fit {recipe.Fit}, compat {recipe.Compat}, latents {Sizes(recipe.LatentShape)}");
+                screen.Note($"{device}; frames of {recipe.Width} x {recipe.Height}, fit {recipe.Fit}, compat {recipe.Compat}, latents {Sizes(recipe.LatentShape)}");
             }
 
             if (plan.Clips.Count > 1)
             {
-                screen.Note($"{clip.Video} ({index + 1} of {plan.Clips.Count})");
+                screen.Note($"{clip.Video} ({place} of {plan.Clips.Count})");
             }
         }
 

@@ -109,30 +109,24 @@ internal sealed class Projector : IDisposable
                 "name another folder, or make it anew with --overwrite");
     }
 
-    /// <summary>Opens the device and loads the encoders unless that was done.</summary>
-    /// <returns>The device's name.</returns>
-    public string Load()
-    {
-        _context ??= DeviceContext.Open(_device, _threads);
-        _encoder ??= LatentEncoder.Load(_context, _configuration, _modelDirectory, _compatibility, _fit);
-        return VideoMaker.DeviceName(_context.Device.Properties);
-    }
-
     /// <summary>Encodes a clip. Its file appears whole or not at all.</summary>
     /// <param name="source">The checked video.</param>
     /// <param name="target">The file, which is replaced if it is there.</param>
     /// <param name="screen">Where progress is shown.</param>
+    /// <param name="announce">Told the device's name before the long part.</param>
     /// <param name="cancellation">Stops it; then no file is left.</param>
     /// <exception cref="UserError">The file cannot be written, or the video has changed since it was checked.</exception>
-    public ProjectedClip Project(SourceClip source, string target, Screen screen, CancellationToken cancellation)
+    public ProjectedClip Project(SourceClip source, string target, Screen screen, Action<string> announce, CancellationToken cancellation)
     {
         var clock = Stopwatch.StartNew();
         using var output = PendingOutput.File(target, overwrite: true);
-        Load();
-        _context!.ResetPeak();
+        _context ??= DeviceContext.Open(_device, _threads);
+        _encoder ??= LatentEncoder.Load(_context, _configuration, _modelDirectory, _compatibility, _fit);
+        _context.ResetPeak();
         try
         {
             using var clip = new LatentClipWriter(Path.GetDirectoryName(output.Path)!, Recipe);
+            announce(VideoMaker.DeviceName(_context.Device.Properties));
             ProgressDisplay.Run(screen, display =>
             {
                 Encode(source, clip, display, cancellation);
