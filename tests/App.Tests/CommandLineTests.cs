@@ -13,6 +13,7 @@ public sealed class CommandLineTests
     [TestCase("compare")]
     [TestCase("inspect")]
     [TestCase("gradcheck")]
+    [TestCase("render-garments")]
     [TestCase("doctor")]
     [TestCase("version")]
     [TestCase("kernels")]
@@ -36,7 +37,7 @@ public sealed class CommandLineTests
         using (Assert.EnterMultipleScope())
         {
             Assert.That(result.ExitCode, Is.Zero);
-            Assert.That(result.Output, Does.Match("generate .*\n +demo .*\n +verify .*\n +project .*\n +compare .*\n +inspect .*\n +gradcheck .*\n +doctor .*\n +version .*\n +completion ").And.Contain("Exit codes:").And.Not.Contain("source tree"));
+            Assert.That(result.Output, Does.Match("generate .*\n +demo .*\n +verify .*\n +project .*\n +compare .*\n +inspect .*\n +gradcheck .*\n +render-garments .*\n +doctor .*\n +version .*\n +completion ").And.Contain("Exit codes:").And.Not.Contain("source tree"));
         }
     }
 

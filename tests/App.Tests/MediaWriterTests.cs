@@ -223,18 +223,6 @@ public sealed class MediaWriterTests
         }
     }
 
-    [Test]
-    public void The_demo_picture_is_the_same_every_time_and_fills_the_frame()
-    {
-        var picture = DemoPicture.Render();
-        Assert.That((picture.Width, picture.Height), Is.EqualTo((512, 640)));
-        Assert.That(DemoPicture.Render().Data, Is.EqualTo(picture.Data));
-        // The dress is blue, the room is a warm grey: the middle of the skirt and a corner of the wall.
-        var (skirt, wall) = (picture[230, 420].ToArray(), picture[60, 120].ToArray());
-        Assert.That(skirt[2], Is.GreaterThan(skirt[0] + 30));
-        Assert.That(wall[0], Is.GreaterThan(wall[2]));
-    }
-
     private static void Write(string path, int frames, double framesPerSecond, string comment)
     {
         using var writer = new FfmpegWriter(VideoFormat.ForPath(path)!, path, overwrite: true, framesPerSecond, CancellationToken.None) { Comment = comment };

@@ -156,6 +156,7 @@ public sealed class ScriptTests
     [TestCase("demo", true)]
     [TestCase("verify a.mp4", true)]
     [TestCase("project videos -o latents", true)]
+    [TestCase("render-garments -o a", true)]
     [TestCase("generate --help", false)]
     [TestCase("compare", false)]
     public async Task Without_ffmpeg_and_root_what_makes_videos_says_what_to_run(string arguments, bool needed)

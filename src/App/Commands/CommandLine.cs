@@ -81,6 +81,7 @@ internal static class CommandLine
         root.Subcommands.Add(CompareCommand.Create(screen, interruption.Token));
         root.Subcommands.Add(InspectCommand.Create(screen, interruption.Token));
         root.Subcommands.Add(GradcheckCommand.Create(screen, interruption.Token));
+        root.Subcommands.Add(RenderGarmentsCommand.Create(screen, interruption.Token));
         root.Subcommands.Add(DoctorCommand.Create(screen));
         root.Subcommands.Add(VersionCommand.Create(screen));
         root.Subcommands.Add(CompletionCommand.Create(screen));

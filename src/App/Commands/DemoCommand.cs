@@ -1,6 +1,7 @@
 // demo: the whole pipeline on a picture of the project's own, so that a first try needs nothing but the program.
 using System.CommandLine;
 using System.Globalization;
+using FashionFlow.App.Garments;
 using FashionFlow.App.Generation;
 using FashionFlow.App.Media;
 using FashionFlow.App.Terminal;
@@ -11,6 +12,9 @@ namespace FashionFlow.App.Commands;
 /// <summary>Writes demo.png, demo.mp4 with its sidecar and demo.sheet.png, and says what was done.</summary>
 internal static class DemoCommand
 {
+    /// <summary>What the picture shows: a garment that is held out, so that no model has learned it.</summary>
+    public static Garment GarmentOfTheDemo { get; } = Garment.Design(seed: 0, GarmentSet.TestSplit, index: 7);
+
     /// <summary>The command.</summary>
     public static Command Create(Screen screen, CancellationToken cancellation)
     {
@@ -45,7 +49,8 @@ internal static class DemoCommand
             var (picturePath, videoPath) = (Path.Combine(folder, "demo.png"), Path.Combine(folder, "demo.mp4"));
 
             // The picture is written first and read back: so it goes the way of any other.
-            PictureWriter.WritePng(DemoPicture.Render(), picturePath);
+            var (width, height) = (maker.Configuration.PictureWidth, maker.Configuration.PictureHeight);
+            PictureWriter.WritePng(GarmentPicture.Draw(GarmentOfTheDemo, width, height, Motion.OfFrame(0)), picturePath);
             var picture = PictureReader.Read(picturePath);
             Say($"picture  {picturePath}, {picture.Image.Width} x {picture.Image.Height}, drawn by the program");
             Say($"model    {Short(model)}");

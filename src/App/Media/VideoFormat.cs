@@ -34,10 +34,17 @@ internal sealed record VideoFormat(string Name, string Extension, string? Encode
         "-vf", ToBt709, "-c:v", "libvpx-vp9", "-b:v", "0", "-crf", "24", "-deadline", "good", "-cpu-used", "4", "-row-mt", "0", "-threads", "2", .. Bt709,
         "-flags:v", "+bitexact", "-f", "webm"]);
 
+    /// <summary>
+    /// H.264 without loss in RGB: what is read is what was drawn, to the bit. For data sets, which are read by programs; few
+    /// browsers play it, and <c>--format</c> does not offer it.
+    /// </summary>
+    public static VideoFormat Lossless { get; } = new("mp4", ".mp4", "libx264rgb", 1000, [
+        "-c:v", "libx264rgb", "-preset", "medium", "-crf", "0", "-threads", "1", "-pix_fmt", "rgb24", "-flags:v", "+bitexact", "-movflags", "+faststart", "-f", "mp4"]);
+
     /// <summary>A folder of PNG files, the frames to the bit.</summary>
     public static VideoFormat Png { get; } = new("png", string.Empty, Encoder: null, double.PositiveInfinity, []);
 
-    /// <summary>All forms.</summary>
+    /// <summary>All forms that <c>--format</c> offers.</summary>
     public static IReadOnlyList<VideoFormat> All { get; } = [Mp4, Gif, WebM, Png];
 
     /// <summary>Whether the output is a folder.</summary>
