@@ -72,21 +72,10 @@ public static partial class Ops
     /// <exception cref="ArgumentException">The table does not fit the dimensions.</exception>
     public static Tensor PositionBias(Tensor table, params ReadOnlySpan<int> dimensions)
     {
-        Require(dimensions.Length is >= 1 and <= 3, $"positions have one to three dimensions, not {dimensions.Length}");
+        var grid = PositionGrid.Of(dimensions);
         Require(table.Shape.Rank == 2, $"table must be [offsets, heads], not {table.Shape}");
-        long positions = 1;
-        long offsets = 1;
-        Span<int> d = [1, 1, 1];
-        for (var i = 0; i < dimensions.Length; ++i)
-        {
-            Require(dimensions[i] > 0, $"dimension {i} is {dimensions[i]}, not positive");
-            positions *= dimensions[i];
-            offsets *= (2L * dimensions[i]) - 1;
-            d[3 - dimensions.Length + i] = dimensions[i];
-        }
-
-        Require(table.Shape[0] == offsets, $"table {table.Shape} must have {offsets} rows for positions {new Shape(dimensions)}");
-        var n = CheckedInt32(positions, "positions");
+        Require(table.Shape[0] == grid.Offsets, $"table {table.Shape} must have {grid.Offsets} rows for positions {new Shape(dimensions)}");
+        var n = grid.Positions;
         var heads = table.Shape[1];
         var bias = Tensor.Empty(table.Context, [heads, n, n], table.DType);
         if (heads == 0)
@@ -100,11 +89,11 @@ public static partial class Ops
         {
             case DType.Float32:
                 PositionBiasKernels.PositionBiasF32(
-                    table.Context.Stream, launch, table.Pointer<float>(), bias.Pointer<float>(), heads, n, d[0], d[1], d[2]);
+                    table.Context.Stream, launch, table.Pointer<float>(), bias.Pointer<float>(), heads, n, grid.D0, grid.D1, grid.D2);
                 return bias;
             case DType.Float64:
                 PositionBiasKernels.PositionBiasF64(
-                    table.Context.Stream, launch, table.Pointer<double>(), bias.Pointer<double>(), heads, n, d[0], d[1], d[2]);
+                    table.Context.Stream, launch, table.Pointer<double>(), bias.Pointer<double>(), heads, n, grid.D0, grid.D1, grid.D2);
                 return bias;
             default:
                 throw UnsupportedType(table);
@@ -227,9 +216,8 @@ public static partial class Ops
             var blocks = CheckedInt32((long)tiles * plan.Batch * plan.Inner, "blocks of an attention");
             kernel(
                 q.Context.Stream, new LaunchShape(new Dim3(blocks, plan.Heads), new Dim3(WarpSize, warps)), q.Pointer<T>(), k.Cast<T>(),
-                v.Cast<T>(), Optional<T>(bias), y.Pointer<T>(), plan.Queries, plan.Keys, plan.Head, tiles, plan.Inner,
-                (long)plan.Queries * plan.Inner * plan.Width, plan.Width, (long)plan.Inner * plan.Width,
-                plan.Keys * plan.Inner * plan.KvWidth, plan.KvWidth, plan.Inner * plan.KvWidth, scale);
+                v.Cast<T>(), Optional<T>(bias), y.Pointer<T>(), plan.Queries, plan.Keys, plan.Head, tiles, plan.Inner, plan.QueryOuter,
+                plan.QueryInner, plan.QueryToken, plan.KeyOuter, plan.KeyInner, plan.KeyToken, scale);
         }
     }
 
@@ -316,12 +304,58 @@ public static partial class Ops
         }
     }
 
+    /// <summary>A grid of positions of one to three axes, padded in front with axes of length 1.</summary>
+    private readonly record struct PositionGrid(int Positions, long Offsets, int D0, int D1, int D2)
+    {
+        public static PositionGrid Of(
+            ReadOnlySpan<int> dimensions, [System.Runtime.CompilerServices.CallerMemberName] string operation = "")
+        {
+            Require(dimensions.Length is >= 1 and <= 3, $"positions have one to three dimensions, not {dimensions.Length}", operation);
+            long positions = 1;
+            long offsets = 1;
+            Span<int> d = [1, 1, 1];
+            for (var i = 0; i < dimensions.Length; ++i)
+            {
+                Require(dimensions[i] > 0, $"dimension {i} is {dimensions[i]}, not positive", operation);
+                positions *= dimensions[i];
+                offsets *= (2L * dimensions[i]) - 1;
+                d[3 - dimensions.Length + i] = dimensions[i];
+            }
+
+            return new(CheckedInt32(positions, "positions"), offsets, d[0], d[1], d[2]);
+        }
+    }
+
     /// <summary>The shape of an attention. Inner is the number of positions that each have a sequence of frames of their own, else 1.</summary>
     private readonly record struct AttentionPlan(
         int Batch, int Inner, int Queries, int Keys, int Heads, int Width, int Head, long KvWidth, double Scale, AttentionAxis Axis)
     {
         /// <summary>Whether it goes through matrix products; that depends on the shape alone.</summary>
         public bool ByProducts => Axis == AttentionAxis.Tokens && (Head > MaxFusedHead || (Head > WideHead && (long)Queries * Keys >= 1 << 14));
+
+        /// <summary>Whether the backward pass goes through the fused kernel; that depends on the shape alone.</summary>
+        public bool HasShortSequences => LongestSequence <= MaxFusedSequence;
+
+        /// <summary>The longer of the sequences of queries and of keys.</summary>
+        public int LongestSequence => Math.Max(Queries, Keys);
+
+        /// <summary>Elements from one sample's queries to the next one's.</summary>
+        public long QueryOuter => Queries * QueryToken;
+
+        /// <summary>Elements from one position's queries to the next one's.</summary>
+        public long QueryInner => Width;
+
+        /// <summary>Elements from a query to the next of its sequence.</summary>
+        public long QueryToken => (long)Inner * Width;
+
+        /// <inheritdoc cref="QueryOuter"/>
+        public long KeyOuter => Keys * KeyToken;
+
+        /// <inheritdoc cref="QueryInner"/>
+        public long KeyInner => KvWidth;
+
+        /// <inheritdoc cref="QueryToken"/>
+        public long KeyToken => Inner * KvWidth;
     }
 
     private delegate void FusedAttention<T>(

@@ -8,6 +8,7 @@ public static class GradCheckTable
     public static IReadOnlyList<GradCheckCase> Cases { get; } =
     [
         .. ConvolutionGradients.Cases,
+        .. AttentionGradients.Cases,
         .. ElementwiseGradients.Cases,
         .. ProductGradients.Cases,
         .. LayoutGradients.Cases,
