@@ -5,6 +5,9 @@ namespace FashionFlow.Tensors.Tests.Operators;
 
 public sealed class AttentionBackwardCases : IOperatorCases
 {
+    /// <summary>Weights below the smallest normal float, 2^-126, may be flushed: an error of as much, here in units of its epsilon.</summary>
+    private const double Flushed = 1e-31;
+
     private static readonly string[] s_byProducts = ["softmax_backward"];
 
     public static IEnumerable<OperatorCase> Cases => [.. Fused, .. ByProducts, .. Extremes, .. Wanted, .. PositionBiases];
@@ -134,10 +137,10 @@ public sealed class AttentionBackwardCases : IOperatorCases
                 .. Bias ? (Operand[])[Operand.Normal([Heads, Nq, Nk])] : [],
             ],
             Run = Run,
-            Oracle = x => Gradients(x, Tokens(x), sizes: false),
+            Oracle = x => Gradients(x, Scores(x), sizes: false),
             Tolerance = Tolerance.OfSize(
                 4,
-                x => Gradients(x, Tokens(x), sizes: true),
+                x => Gradients(x, Scores(x), sizes: true),
                 "a score's rounding, an epsilon of the largest sum of its terms' sizes, moves its weight as much in proportion; sums of some hundred terms add as much again"),
             Backend = backend,
         };
@@ -186,7 +189,7 @@ public sealed class AttentionBackwardCases : IOperatorCases
         private sealed record Sequence(double[] Weight, double[] ScoreGradient, double[] WeightSize, double[] ScoreGradientSize);
 
         /// <summary>For every head of every sequence the matrices of scores, [Nq, Nk].</summary>
-        private Sequence[] Tokens(HostTensor[] x)
+        private Sequence[] Scores(HostTensor[] x)
         {
             var result = new Sequence[B * P * Heads];
             for (var s = 0; s < result.Length; s++)
@@ -225,8 +228,8 @@ public sealed class AttentionBackwardCases : IOperatorCases
                         var at = (query * Nk) + key;
                         sequence.Weight[at] = weight[key];
                         sequence.ScoreGradient[at] = weight[key] * (gradient[key] - mean);
-                        sequence.WeightSize[at] = weight[key] * (1 + scoreSize);
-                        sequence.ScoreGradientSize[at] = weight[key] * (gradientSize[key] + meanSize) * (1 + scoreSize);
+                        sequence.WeightSize[at] = (weight[key] + Flushed) * (1 + scoreSize);
+                        sequence.ScoreGradientSize[at] = sequence.WeightSize[at] * (gradientSize[key] + meanSize);
                     }
                 }
 
