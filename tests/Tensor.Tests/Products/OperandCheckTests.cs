@@ -29,6 +29,19 @@ public class OperandCheckTests
             yield return Mistake(
                 "PseudoConv3d: a temporal bias without a temporal weight",
                 c => Ops.PseudoConv3d(Zeros(c, 1, 2, 2, 2, 3), Zeros(c, 8, 1, 1, 3), null, null, Zeros(c, 8)));
+            yield return Mistake(
+                "LinearBackwardInput: the gradient [2, 4] does not end in the 5 rows of weight [5, 4]", c => Ops.LinearBackwardInput(Zeros(c, 2, 4), Zeros(c, 5, 4)));
+            yield return Mistake(
+                "LinearBackwardWeight: leading axes differ in x [2, 4] and gradient [3, 5]", c => Ops.LinearBackwardWeight(Zeros(c, 2, 4), Zeros(c, 3, 5)));
+            yield return Mistake(
+                "Conv2dBackwardInput: the gradient must be [1, 4, 4, 8] like the result, not [1, 4, 4, 7]",
+                c => Ops.Conv2dBackwardInput(Zeros(c, 1, 4, 4, 7), Zeros(c, 8, 3, 3, 3), [1, 4, 4, 3], padding: Padding2d.All(1)));
+            yield return Mistake(
+                "Conv2dBackwardWeight: weight [8, 3, 3, 5] is for 5 channels, x [1, 4, 4, 3] has 3",
+                c => Ops.Conv2dBackwardWeight(Zeros(c, 1, 4, 4, 3), Zeros(c, 1, 2, 2, 8), [8, 3, 3, 5]));
+            yield return Mistake(
+                "TemporalConvBackwardWeight: the kernel of weight [8, 2, 3] is even",
+                c => Ops.TemporalConvBackwardWeight(Zeros(c, 1, 2, 2, 2, 3), Zeros(c, 1, 2, 2, 2, 8), [8, 2, 3]));
             yield return Mistake("TimestepEmbedding: dim 5 is not even and at least 4", c => Ops.TimestepEmbedding(Zeros(c, 2), 5));
             yield return Mistake(
                 "DdpmStep: eps [1, 2, 2, 2, 3] is not of the shape of x [1, 2, 2, 2, 4]",
@@ -65,6 +78,9 @@ public class OperandCheckTests
             Assert.That(Ops.Linear(Zeros(context, 0, 4), Zeros(context, 5, 4)).Shape, Is.EqualTo(Shape.Create([0, 5])));
             Assert.That(Ops.MatMul(Zeros(context, 0, 2, 3), Zeros(context, 3, 4)).Shape, Is.EqualTo(Shape.Create([0, 2, 4])));
             Assert.That(Ops.Conv2d(Zeros(context, 0, 4, 4, 3), Zeros(context, 8, 3, 3, 3), null).Shape, Is.EqualTo(Shape.Create([0, 2, 2, 8])));
+            Assert.That(
+                Ops.Conv2dBackwardInput(Zeros(context, 0, 2, 2, 8), Zeros(context, 8, 3, 3, 3), [0, 4, 4, 3]).Shape, Is.EqualTo(Shape.Create([0, 4, 4, 3])));
+            Assert.That(Ops.LinearBackwardInput(Zeros(context, 0, 5), Zeros(context, 5, 4)).Shape, Is.EqualTo(Shape.Create([0, 4])));
             Assert.That(Ops.ToRgb8(Zeros(context, 0, 4, 4, 3)).Shape, Is.EqualTo(Shape.Create([0, 4, 4, 3])));
             Assert.That(launched, Is.Empty);
         });
