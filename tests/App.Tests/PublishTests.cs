@@ -35,8 +35,9 @@ public sealed class PublishTests
         var files = Directory.EnumerateFiles(Published, "*", SearchOption.AllDirectories).Select(f => Path.GetRelativePath(Published, f));
         Assert.That(files, Is.EquivalentTo(new[]
         {
-            "LICENSE", "README.txt", "fashionflow", "libSkiaSharp.so", "models/demo/config.json",
-            "licences/Google.Protobuf-LICENSE.txt", "licences/SkiaSharp-LICENSE.txt", "licences/SkiaSharp-THIRD-PARTY-NOTICES.txt", "licences/Spectre.Console-and-System.CommandLine-LICENSE.txt",
+            "LICENSE", "README.txt", "fashionflow", "libHarfBuzzSharp.so", "libSkiaSharp.so", "models/demo/config.json",
+            "licences/DejaVu-LICENSE.txt", "licences/Google.Protobuf-LICENSE.txt", "licences/ScottPlot-LICENSE.txt", "licences/ScottPlot-NOTICES.txt",
+            "licences/SkiaSharp-LICENSE.txt", "licences/SkiaSharp-THIRD-PARTY-NOTICES.txt", "licences/Spectre.Console-and-System.CommandLine-LICENSE.txt",
             "licences/dotnet-runtime-LICENSE.txt", "licences/dotnet-runtime-THIRD-PARTY-NOTICES.txt",
         }));
     }
@@ -94,11 +95,13 @@ public sealed class PublishTests
             Succeeds(": the same: 4 frames, to the byte\n$", "verify", folder["a.gif"]);
             Succeeds("\"totals\":", "inspect", folder["model"], "--stats", "--json");
             Succeeds("conv_in.spatial_conv.weight", "inspect", folder["model"]);
+            Succeeds(": 1 clips to train on, 1 held out,", "render-garments", "-o", folder["garments"], "--train", "1", "--test", "1", "--frames", "1", "--size", "16x24");
             Succeeds("^{\"ready\":true", "doctor", "--json");
             Succeeds("^{\"version\"", "version", "--json");
             Succeeds("^--sampler\n$", "complete", "--", "generate", "--samp");
         }
 
+        Assert.That(File.ReadAllText(folder["garments/garments.json"]), Does.Match("\"clip\": \"train/garment_0001.mp4\",\\s+\"garment\": {\\s+\"cut\": \"[a-z]+\",\\s+\"upper\": {\\s+\"pattern\": \"[a-z_]+\",\\s+\"ground\": \"#[0-9a-f]{6}\""));
         Run("generate", folder["none.png"], "-o", folder["b.mp4"]).MustFail(3, "none.png does not exist");
 
         void Succeeds(string output, params string[] arguments)
