@@ -52,19 +52,19 @@ __device__ __forceinline__ void normalize_rows_backward(
         const T rstd = T(1) / sqrt_of(clamped ? eps : variance);
         const T mean_h = sums[1] / static_cast<T>(c);
         const T mean_product = clamped ? T(0) : sums[2] * rstd / static_cast<T>(c);
-        row.each_place(thread, threads, [&](int i, long long place, bool counts) {
-            const T value = place < 0 ? T(0) : x[place];
+        row.each_place(thread, threads, [&](int i, long long source, bool counts) {
+            const T value = source < 0 ? T(0) : (x + source)[i];
             const T normalized = (value - mean) * rstd;
             if (adds) {
                 sums_of_g[counts ? i : c + thread] += incoming[i] * normalized;
             }
-            if (dx != nullptr && place >= 0) {
-                dx[place] = rstd * (incoming[i] * g[i] - mean_h - normalized * mean_product);
+            if (dx != nullptr && source >= 0) {
+                (dx + source)[i] = rstd * (incoming[i] * g[i] - mean_h - normalized * mean_product);
             }
         });
         // Nothing came from the later channels of the last frame.
         if (dx != nullptr && number / frame_rows % frames == frames - 1) {
-            each_of_row(kept, c, thread, threads, [&](int i, bool) { dx[row.own + i] = 0; });
+            each_of_row(kept, c, thread, threads, [&](int i, bool) { (dx + row.own)[i] = 0; });
         }
     }
 }
@@ -77,7 +77,7 @@ __device__ __forceinline__ void shift_row_back(
         return;
     }
     const ShiftedRow row = advanced_row(number, frames, frame_rows, kept, c);
-    row.each(gradient, threadIdx.x, blockDim.x, [&](int i, T value, bool) { dx[row.own + i] = value; });
+    row.each(gradient, threadIdx.x, blockDim.x, [&](int i, T value, bool) { (dx + row.own)[i] = value; });
 }
 
 }  // namespace

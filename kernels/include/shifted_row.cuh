@@ -10,23 +10,23 @@ struct ShiftedRow {
     int kept;
     int c;
 
-    // Calls action(channel, offset, counts) as each_of_row does, first for the kept channels, then for the shifted ones;
-    // the offset is negative where there is no element.
+    // Calls action(channel, row, counts) as each_of_row does, first for the kept channels, then for the shifted ones; the
+    // element is number `channel` of the row that starts at offset `row`, and there is none where that is negative.
     template <typename F>
     __device__ __forceinline__ void each_place(int thread, int threads, F action) const {
-        each_of_row(0, kept, thread, threads, [&](int i, bool counts) { action(i, own + i, counts); });
+        each_of_row(0, kept, thread, threads, [&](int i, bool counts) { action(i, own, counts); });
         if (other < 0) {
             each_of_row(kept, c, thread, threads, [&](int i, bool counts) { action(i, -1LL, counts); });
         } else {
-            each_of_row(kept, c, thread, threads, [&](int i, bool counts) { action(i, other + i, counts); });
+            each_of_row(kept, c, thread, threads, [&](int i, bool counts) { action(i, other, counts); });
         }
     }
 
     // The same with the elements of x: calls action(channel, value, counts).
     template <typename T, typename F>
     __device__ __forceinline__ void each(const T* __restrict__ x, int thread, int threads, F action) const {
-        each_place(thread, threads, [&](int i, long long place, bool counts) {
-            action(i, place < 0 ? T(0) : x[place], counts);
+        each_place(thread, threads, [&](int i, long long row, bool counts) {
+            action(i, row < 0 ? T(0) : (x + row)[i], counts);
         });
     }
 };
