@@ -4,13 +4,13 @@ namespace FashionFlow.App.Garments;
 /// <summary>Builds the parts of a figure in a pose. Lengths are metres; the figure is 1.74 m tall and stands at height 0.</summary>
 internal sealed class Figure
 {
-    /// <summary>The height of the tallest figure with its hair.</summary>
-    public const double Height = 1.76;
-
     private const double Waist = 1.10;
     private const double NeckBase = 1.46;
     private const double ArmTop = 1.420;
     private const double HeadMiddle = 1.612;
+
+    // The figure's right, its left.
+    private static readonly int[] Sides = [-1, 1];
 
     // Half widths and half depths of the trunk.
     private static readonly Outline TrunkA = new(
@@ -55,7 +55,7 @@ internal sealed class Figure
     {
         Add(0.86, 1.475, y => Trunk(y, 0), Skin);
         Add(1.40, 1.56, y => new(Shift(y), -0.006 + (0.10 * (y - 1.44)), 0.050, 0.050), p => _garment.Skin * (p.Y > 1.46 ? 0.86 : 0.95));
-        foreach (var side in (int[])[-1, 1])
+        foreach (var side in Sides)
         {
             Add(0.735, ArmTop, y => Arm(y, side, 0), Skin);
             Add(0.05, 0.86, y => Leg(y, side, 0), p => _garment.Skin * Shade(p.Y, CoveredTo(), 0.14, 0.72));
@@ -70,7 +70,7 @@ internal sealed class Figure
     {
         Add(1.485, 1.736, y => Round(y, HeadMiddle, 0.125, 0.083, 0.098, w: 0.012, chin: 0.16), Face);
         Add(1.566, 1.615, y => new(Shift(y), 0.105 - (0.35 * (y - 1.575)), 0.011, 0.015), p => _garment.Skin * 0.95);
-        foreach (var side in (int[])[-1, 1])
+        foreach (var side in Sides)
         {
             Add(1.575, 1.635, y => Offset(Ball(y, 1.605, 0.030, 0.010, 0.022), side * 0.083, 0), _ => _garment.Skin * 0.92);
         }
@@ -197,7 +197,7 @@ internal sealed class Figure
                 var (a, b) = (Math.Max(body.A * (flare == 0 ? narrow : 1), _garment.Build * wide), Math.Max(body.B * (flare == 0 ? narrow : 1), wide * 0.86));
                 return new(Shift(y) + (SkirtDrift() * fall), body.W, a, b);
             },
-            p => Belted(weave.At(p), p) * (p.IsInside ? 0.45 : Shade(p.Y, Waist, -0.03, 0.82)),
+            p => Belted(weave.At(p), p) * (p.IsInside ? 0.45 : Shade(p.Y, Waist, 0.03, 0.82)),
             covers: p => p.Y > hem + (flare * 0.06 * Math.Sin(folds * p.Angle)),
             folds: p => 2.2 * flare * Math.Clamp((Waist - p.Y) / length, 0, 1) * Math.Sin((folds * p.Angle) + 0.9),
             // The hem turns later than the waist, by up to a frame and a half for a long, wide skirt.
@@ -214,7 +214,7 @@ internal sealed class Figure
         var weave = new Weave(cloth, 1, Waist, hem);
         var legWeave = new Weave(cloth, 0.5, Waist, hem);
         Add(0.77, 1.07, y => Trunk(y, 0.009), p => Waistband(weave.At(p), p));
-        foreach (var side in (int[])[-1, 1])
+        foreach (var side in Sides)
         {
             Add(
                 hem,
@@ -287,7 +287,7 @@ internal sealed class Figure
         }
 
         var cuff = _garment.Sleeves == Sleeves.Short ? 1.235 : 0.875;
-        foreach (var side in (int[])[-1, 1])
+        foreach (var side in Sides)
         {
             // A cloth of two halves has a sleeve in each.
             var half = side < 0 ? cloth.Ground : cloth.Figure;
@@ -439,7 +439,7 @@ internal sealed class Figure
 
     private static Ellipse Offset(Ellipse ellipse, double u, double w) => ellipse with { U = ellipse.U + u, W = ellipse.W + w };
 
-    private Vector Skin(SurfacePoint point) => _garment.Skin;
+    private Vector Skin(SurfacePoint _) => _garment.Skin;
 
     private double Shift(double y) => _motion.Hips * Lean[y];
 
@@ -450,12 +450,8 @@ internal sealed class Figure
         return 1 - (t * t * (3 - (2 * t)));
     }
 
-    // Dark under an edge, full light at a distance below it; a negative distance leaves it as it is within that distance.
-    private static double Shade(double y, double edge, double distance, double dark)
-    {
-        var t = Math.Clamp((edge - y) / Math.Abs(distance), 0, 1);
-        return dark + ((1 - dark) * t);
-    }
+    // Dark at an edge, full light from a distance below it on.
+    private static double Shade(double y, double edge, double distance, double dark) => dark + ((1 - dark) * Math.Clamp((edge - y) / distance, 0, 1));
 
     // A hem's fold along a cut.
     private static double Edge(double distance) => distance < 0.009 ? 0.80 : 1;
