@@ -91,6 +91,28 @@ public sealed class BadInputTests : IDisposable
     [TestCase("render-garments -o set --size 8x192", 2, "--size must be two whole numbers from 16 to 4096 as in 128x192, not '8x192'")]
     [TestCase("render-garments -o set --frames 0", 2, "--frames must be a whole number from 1 to 1000, not '0'")]
     [TestCase("render-garments set", 2, "'set' is not an argument of fashionflow render-garments")]
+    [TestCase("project", 2, "VIDEOS_DIR is missing")]
+    [TestCase("project clips", 2, "'--output' is required")]
+    [TestCase("project clips photos -o out", 2, "'photos' is not an argument of fashionflow project")]
+    [TestCase("project none -o out", 3, "none does not exist")]
+    [TestCase("project clips/a.mp4 -o out", 3, "clips/a.mp4 is a file; give the folder that it is in")]
+    [TestCase("project nothing -o out", 3, "nothing holds no videos, and no train or test that does")]
+    [TestCase("project clips-cut -o out -m tiny", 3, "clips-cut/a.mp4 cannot be decoded: ")]
+    [TestCase("project clips-text -o out -m tiny", 3, "clips-text/a.mp4 is not a video, whatever its name says")]
+    [TestCase("project clips-empty -o out -m tiny", 3, "clips-empty/a.mp4 is empty")]
+    [TestCase("project clips-short -o out -m tiny", 3, "clips-short/a.mp4 has 3 frames, fewer than 4")]
+    [TestCase("project clips -o out -m tiny --min-frames 7", 3, "clips/a.mp4 has 6 frames, fewer than 7")]
+    [TestCase("project clips -o text.jpg -m tiny", 5, "text.jpg is a file; the output must be a folder")]
+    [TestCase("project clips -o text.jpg/out -m tiny", 5, "cannot be made")]
+    [TestCase("project clips -o out -m none", 3, "none: no such model directory")]
+    [TestCase("project clips -o out -m nothing", 3, "vae.safetensors is missing")]
+    [TestCase("project clips -o out -m damaged", 3, "unet.safetensors")]
+    [TestCase("project clips -o out -m odd-size", 3, "a picture of 100 x 640 does not fit")]
+    [TestCase("project clips -o out -m tiny --device cuda:99", 4, "CUDA_ERROR_")]
+    [TestCase("project clips -o out --min-frames 0", 2, "--min-frames must be a whole number from 1 to 1000000, not '0'")]
+    [TestCase("project clips -o out --fit fill", 2, "--fit must be crop or pad or stretch, not 'fill'")]
+    [TestCase("project clips -o out --compat mine", 2, "--compat must be fixed or fashionflow, not 'mine'")]
+    [TestCase("project clips -o out --steps 3", 2, "'--steps' is not an option of fashionflow project")]
     [TestCase("doctor now", 2, "'now' is not an argument of fashionflow doctor")]
     public void Bad_input_is_one_clear_line(string line, int exitCode, string message)
     {
@@ -105,6 +127,13 @@ public sealed class BadInputTests : IDisposable
     [TestCase("unwritable folder", "chmod 500 nothing; $AS_USER fashionflow generate dress.jpg -o nothing/out.mp4; code=$?; chmod 700 nothing; exit $code", 5, "nothing/out.mp4 cannot be written: permission denied in its folder")]
     [TestCase("unwritable parent", "chmod 500 nothing; $AS_USER fashionflow generate dress.jpg -o nothing/new/; code=$?; chmod 700 nothing; exit $code", 5, "the folder nothing/new/ cannot be made")]
     [TestCase("unwritable demo", "chmod 500 nothing; $AS_USER fashionflow demo -o nothing; code=$?; chmod 700 nothing; exit $code", 5, "nothing/demo.png cannot be written: permission denied in its folder")]
+    [TestCase("unwritable latents", "chmod 500 nothing; $AS_USER fashionflow project clips -o nothing -m tiny; code=$?; chmod 700 nothing; exit $code", 5, "nothing/a.safetensors cannot be written: permission denied in its folder")]
+    [TestCase("unwritable parent of latents", "chmod 500 nothing; $AS_USER fashionflow project clips -o nothing/new -m tiny; code=$?; chmod 700 nothing; exit $code", 5, "/nothing/new cannot be made")]
+    [TestCase("unreadable clip", "chmod 000 clips/a.mp4; $AS_USER fashionflow project clips -o out -m tiny; code=$?; chmod 600 clips/a.mp4; exit $code", 3, "clips/a.mp4 cannot be read: permission denied")]
+    [TestCase("unreadable clips", "chmod 000 clips; $AS_USER fashionflow project clips -o out -m tiny; code=$?; chmod 700 clips; exit $code", 3, "clips cannot be read")]
+    [TestCase("ffmpeg missing for clips", "PATH=$PWD fashionflow project clips -o out", 5, "ffmpeg was not found; it reads the videos")]
+    [TestCase("ffmpeg gives no frames of a clip", "fake 'echo frames'; PATH=$PWD:$PATH fashionflow project clips -o out -m tiny; code=$?; rm ffmpeg; exit $code", 3, "clips/a.mp4 cannot be decoded: ffmpeg gave something else than frames")]
+    [TestCase("ffmpeg is killed over a clip", "fake 'printf \"P6\\n2 2\\n255\\nabc\"; kill -9 $$'; PATH=$PWD:$PATH fashionflow project clips -o out -m tiny; code=$?; rm ffmpeg; exit $code", 3, "clips/a.mp4 cannot be decoded: it was ended by signal 9")]
     [TestCase("a link to itself", "ln -s a.jpg a.jpg; fashionflow generate a.jpg -o out.mp4; code=$?; rm a.jpg; exit $code", 3, "a.jpg")]
     [TestCase("no end", "fashionflow generate /dev/zero -o out.mp4", 3, "/dev/zero has more than 512 MiB")]
     [TestCase("nothing in the pipe", "fashionflow generate /dev/stdin -o out.mp4 </dev/null", 3, "/dev/stdin is empty")]
@@ -125,7 +154,7 @@ public sealed class BadInputTests : IDisposable
     public void A_machine_that_does_not_help_is_one_clear_line(string name, string script, int exitCode, string message)
     {
         _ = name;
-        WorkFolder.Prepare(_folder, withVideo: script.Contains("made", StringComparison.Ordinal));
+        WorkFolder.Prepare(_folder, withVideo: script.Contains("made", StringComparison.Ordinal) || script.Contains("clip", StringComparison.Ordinal));
         Leaves_nothing(() => BuiltProgram.Shell(_folder.Path, Prelude + script).MustFail(exitCode, message));
     }
 
@@ -138,11 +167,12 @@ public sealed class BadInputTests : IDisposable
     [TestCase("no space for a gif", "full 8k fashionflow generate dress.jpg -o full/out.gif --frames 32 {0}", "full/out.gif")]
     [TestCase("no space for frames", "full 8k fashionflow generate dress.jpg -o full --format png --frames 32 {0}", "full/dress cannot be written: ")]
     [TestCase("no space for the sidecar", "full 8k fashionflow generate dress.jpg -o full/out.mp4 --contact-sheet {0}", "full/out.")]
+    [TestCase("no space for latents", "full 8k fashionflow project clips -o full -m tiny -d virtual", "full/a.safetensors cannot be written: ")]
     [TestCase("somebody made it meanwhile", "fake 'cat >/dev/null; echo theirs > out.mp4'; PATH=$PWD:$PATH fashionflow generate dress.jpg -o out.mp4 {0}; code=$?; rm ffmpeg; cat out.mp4 >&2; rm out.mp4; exit $code", "out.mp4 exists and is kept")]
     public void What_fails_midway_leaves_nothing(string name, string script, string message)
     {
         _ = name;
-        WorkFolder.Prepare(_folder);
+        WorkFolder.Prepare(_folder, withVideo: script.Contains("clip", StringComparison.Ordinal));
         Leaves_nothing(() =>
         {
             var result = BuiltProgram.Shell(_folder.Path, Prelude + script.Replace("{0}", Quick, StringComparison.Ordinal));

@@ -1,6 +1,7 @@
 // Memory does not grow with a video's length: ten times the frames, the same peak, in the program and in ffmpeg.
 using System.Diagnostics;
 using System.Globalization;
+using FashionFlow.Diffusion.Training;
 
 namespace FashionFlow.App.Tests;
 
@@ -12,18 +13,33 @@ public sealed class MemoryTests
     public void Decoding_and_writing_600_frames_takes_the_memory_of_60()
     {
         using var folder = new TemporaryFolder();
-        var (program, encoder) = Peak(60);
-        var (longProgram, longEncoder) = Peak(600);
+        TenTimesTheFramesTakeTheSameMemory("decode", folder, "mp4");
+        Assert.That(MediaWriterTests.Probe(folder["600.mp4"], "stream=width,height,nb_read_frames"), Is.EqualTo("160,192,600"));
+    }
+
+    // Their latents and tokens alone would take 9 MiB, their pixels as floats 210.
+    [Test]
+    public void Projecting_600_frames_takes_the_memory_of_60()
+    {
+        using var folder = new TemporaryFolder();
+        TenTimesTheFramesTakeTheSameMemory("project", folder, "safetensors");
+        Assert.That(LatentClip.TryDescribe(folder["600.safetensors"])!.Frames, Is.EqualTo(600));
+    }
+
+    private static void TenTimesTheFramesTakeTheSameMemory(string work, TemporaryFolder folder, string extension)
+    {
+        var (program, ffmpeg) = Peak(60);
+        var (longProgram, longFfmpeg) = Peak(600);
+        TestContext.Out.WriteLine($"{work}: {program} and {longProgram} kB, ffmpeg {ffmpeg} and {longFfmpeg} kB");
         using (Assert.EnterMultipleScope())
         {
             Assert.That(longProgram, Is.LessThanOrEqualTo(program * 1.1), "the program, in kB");
-            Assert.That(longEncoder, Is.LessThanOrEqualTo(encoder * 1.1), "ffmpeg, in kB");
-            Assert.That(MediaWriterTests.Probe(folder["600.mp4"], "stream=width,height,nb_read_frames"), Is.EqualTo("160,192,600"));
+            Assert.That(longFfmpeg, Is.LessThanOrEqualTo(ffmpeg * 1.1), "ffmpeg, in kB");
         }
 
-        (long Program, long Encoder) Peak(int frames)
+        (long Program, long Ffmpeg) Peak(int frames)
         {
-            var start = new ProcessStartInfo(Environment.ProcessPath!, ["exec", typeof(Probe).Assembly.Location, "decode", $"{frames}", folder[$"{frames}.mp4"]])
+            var start = new ProcessStartInfo(Environment.ProcessPath!, ["exec", typeof(Probe).Assembly.Location, work, $"{frames}", folder[$"{frames}.{extension}"]])
             {
                 UseShellExecute = false,
                 RedirectStandardOutput = true,

@@ -10,6 +10,7 @@ namespace FashionFlow.App.Tests;
 public sealed class OptionTableTests : IDisposable
 {
     private const string Quick = "-m tiny --steps 1 -d virtual";
+    private const string Encode = "-m tiny -d virtual";
 
     // Command line; the files that are new after it, in order; a pattern of standard output.
     private static readonly (string Line, string[] Files, string Output)[] Rows =
@@ -73,6 +74,18 @@ public sealed class OptionTableTests : IDisposable
             ["set/garments.json", "set/test/garment_0001.mp4", "set/train/garment_0001.mp4", "set/train/garment_0002.mp4"],
             "^set: 2 clips to train on, 1 held out, each 2 frames of 16 x 24 at 8 fps; 0.0 MB, made in .*\n$"),
         ("render-garments --output new/set --train 1 --test 0 --frames 1 --overwrite --quiet", ["new/set/garments.json", "new/set/train/garment_0001.mp4"], "^$"),
+        ($"project clips -o out {Encode}", ["out/a.safetensors", "out/dataset.json"], "^out/a.safetensors: 6 frames, made in .*\nout/dataset.json: 1 clips to train on, 0 to test on, 6 frames\n$"),
+        ("project clips --output new/deep --model tiny --device virtual", ["new/deep/a.safetensors", "new/deep/dataset.json"], "^new/deep/a.safetensors: 6 frames"),
+        ($"project clips-odd -o clips-odd {Encode}", ["clips-odd/a.safetensors", "clips-odd/dataset.json"], "^clips-odd/a.safetensors: 5 frames"),
+        ($"project clips-short -o out --min-frames 3 {Encode}", ["out/a.safetensors", "out/dataset.json"], "^out/a.safetensors: 3 frames"),
+        ($"project clips -o out --compat fixed --fit crop {Encode}", ["out/a.safetensors", "out/dataset.json"], "^out/a.safetensors: "),
+        ($"project clips -o out --compat fashionflow --fit stretch {Encode}", ["out/a.safetensors", "out/dataset.json"], "^out/a.safetensors: "),
+        ($"project clips -o out --fit pad --overwrite {Encode}", ["out/a.safetensors", "out/dataset.json"], "^out/a.safetensors: "),
+        ($"project clips -o out --threads 1 --quiet {Encode}", ["out/a.safetensors", "out/dataset.json"], "^$"),
+        (
+            $"project clips -o out --json {Encode}",
+            ["out/a.safetensors", "out/dataset.json"],
+            "^{\"status\":\"made\",\"video\":\"clips/a.mp4\",\"output\":\"out/a.safetensors\",\"split\":\"train\",\"frames\":6,\"fps\":10,.*}\n{\"status\":\"indexed\",.*}\n$"),
         ("completion bash", [], "complete -F _fashionflow fashionflow"),
         ("completion zsh", [], "compdef _fashionflow fashionflow"),
         ("completion fish", [], "complete --command fashionflow"),
@@ -106,7 +119,7 @@ public sealed class OptionTableTests : IDisposable
             Assert.That(WorkFolder.List(_folder).Except(before), Is.EquivalentTo(files.Where(f => !before.Contains(f))));
         }
 
-        if (line.Contains("old.mp4", StringComparison.Ordinal))
+        if (line.Contains("old.mp4 --overwrite", StringComparison.Ordinal))
         {
             Assert.That(File.ReadAllText(_folder["old.mp4"]), Does.Not.StartWith("old"));
         }

@@ -3,10 +3,12 @@ using System.Runtime.InteropServices;
 using FashionFlow.App.Commands;
 using FashionFlow.App.Generation;
 using FashionFlow.App.Media;
+using FashionFlow.App.Projection;
 using FashionFlow.App.Terminal;
 using FashionFlow.Autograd;
 using FashionFlow.Autograd.Checking;
 using FashionFlow.Diffusion;
+using FashionFlow.Diffusion.Training;
 using FashionFlow.Layers;
 using FashionFlow.Tensors;
 
@@ -17,7 +19,7 @@ internal static partial class Probe
 {
     // An autoencoder of factor 8 as the real one, thin enough to be quick, with frames large enough to show if they were kept:
     // 600 of 160 x 192 take 53 MiB.
-    private static readonly ModelConfiguration Decoder = TinyModel.Configuration with
+    private static readonly ModelConfiguration Model = TinyModel.Configuration with
     {
         PictureWidth = 160,
         PictureHeight = 192,
@@ -34,6 +36,10 @@ internal static partial class Probe
                 return 0;
             case ["gradcheck", .. var options]:
                 return GradcheckCommand.Run(new Screen { IsQuiet = options.Contains("quiet") }, "virtual", Gradients, new() { Seed = 4 }, options.Contains("json"), CancellationToken.None);
+            case ["project", var frames, var target]:
+                Project(int.Parse(frames), target, CancellationToken.None);
+                Console.WriteLine($"{PeakKilobytes("self")} {PeakKilobytes("children")}");
+                return 0;
             default:
                 Console.Error.WriteLine("this is a test assembly; run ./test");
                 return 2;
@@ -55,13 +61,27 @@ internal static partial class Probe
     private static void Decode(int frames, string target, CancellationToken cancellation)
     {
         using var context = DeviceContext.Open("virtual");
-        using var pipeline = FashionFlowPipeline.Create(context, Decoder);
+        using var pipeline = FashionFlowPipeline.Create(context, Model);
         using var scope = TensorScope.Begin();
-        var video = Ops.Randn(context, [1, frames, Decoder.LatentHeight, Decoder.LatentWidth, 4], seed: 3, "latents");
+        var video = Ops.Randn(context, [1, frames, Model.LatentHeight, Model.LatentWidth, 4], seed: 3, "latents");
         var output = new VideoOutput(target, VideoFormat.ForPath(target) ?? VideoFormat.Png, Overwrite: false) { WithContactSheet = true };
         using var files = new VideoFiles(output, framesPerSecond: 25, frames, cancellation);
         pipeline.Decode(video, progress: null, (_, frame) => files.Write(frame), cancellation);
         files.Complete(Recipes.Any(), new SidecarPaths("/a", "/b"), cancellation);
+    }
+
+    // The way of project from the video on: decode, encode, gather.
+    private static void Project(int frames, string target, CancellationToken cancellation)
+    {
+        var video = $"{target}.mp4";
+        Assert.That(Ffmpeg.Run("ffmpeg", ["-v", "error", "-f", "lavfi", "-i", "testsrc=s=160x192:r=25", "-frames:v", $"{frames}", "-preset", "ultrafast", video])?.ExitCode, Is.Zero);
+        using var context = DeviceContext.Open("virtual");
+        using var encoder = LatentEncoder.Load(context, Model, modelDirectory: null, CompatibilityOptions.Fixed);
+        using var clip = new LatentClipWriter(Path.GetDirectoryName(target)!, ProjectionRecipe.Of(Model, "nowhere", CompatibilityOptions.Fixed));
+        Projector.Encode(video, encoder, clip, _ => { }, cancellation);
+        using var output = PendingOutput.File(target, overwrite: false);
+        output.Fill(stream => clip.WriteTo(stream, target, Path.GetFileName(video), string.Empty, 25));
+        output.Commit();
     }
 
     // getrusage(2): ru_maxrss in kilobytes, the ninth of sixteen longs on 64-bit Linux after two timevals of two each.

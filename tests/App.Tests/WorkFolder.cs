@@ -6,7 +6,11 @@ namespace FashionFlow.App.Tests;
 /// <summary>Fills folders and lists them.</summary>
 internal static class WorkFolder
 {
-    private static readonly Lazy<byte[]> Clip = new(() => Run("ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc=s=32x48:r=10:d=0.6", "-f", "mp4", "-movflags", "frag_keyframe", "pipe:1"));
+    private static readonly Lazy<byte[]> Clip = new(() => Video("32x48", 6));
+    private static readonly Lazy<byte[]> ShortClip = new(() => Video("32x48", 3));
+
+    // No chroma is halved in it, so that odd sides are possible.
+    private static readonly Lazy<byte[]> OddClip = new(() => Video("33x47", 5, "-pix_fmt", "yuv444p"));
 
     // A video with its sidecar, made once; its picture is the same in every folder.
     private static readonly Lazy<(byte[] Video, byte[] Sidecar)> Made = new(() =>
@@ -47,6 +51,12 @@ internal static class WorkFolder
             File.WriteAllBytes(folder["clip.mp4"], Clip.Value);
             File.WriteAllBytes(folder["cut.mp4"], Clip.Value[..200]);
             File.WriteAllBytes(folder["foreign.mp4"], Clip.Value);
+            WriteClip("clips", Clip.Value);
+            WriteClip("clips-cut", Clip.Value[..200]);
+            WriteClip("clips-short", ShortClip.Value);
+            WriteClip("clips-odd", OddClip.Value);
+            WriteClip("clips-text", "file /etc/passwd\n"u8.ToArray());
+            WriteClip("clips-empty", []);
             File.WriteAllBytes(folder["made.mp4"], Made.Value.Video);
             // The sidecar names the folder that the video was made in, which is gone.
             File.WriteAllBytes(folder["made.mp4.json"], Made.Value.Sidecar);
@@ -54,6 +64,12 @@ internal static class WorkFolder
             var text = File.ReadAllText(folder["made.mp4.json"]);
             var model = System.Text.Json.JsonDocument.Parse(text).RootElement.GetProperty("paths").GetProperty("model").GetString()!;
             File.WriteAllText(folder["made.mp4.json"], text.Replace(model, folder["tiny"], StringComparison.Ordinal));
+        }
+
+        void WriteClip(string name, byte[] bytes)
+        {
+            Directory.CreateDirectory(folder[name]);
+            File.WriteAllBytes(folder[$"{name}/a.mp4"], bytes);
         }
 
         void WriteModel(string name, string json)
@@ -69,6 +85,9 @@ internal static class WorkFolder
             .Where(path => !Directory.Exists(path) || !Directory.EnumerateFileSystemEntries(path).Any())
             .Select(path => Path.GetRelativePath(folder.Path, path))
             .Order(StringComparer.Ordinal)];
+
+    private static byte[] Video(string size, int frames, params string[] options) => Run(
+        "ffmpeg", ["-v", "error", "-f", "lavfi", "-i", $"testsrc=s={size}:r=10", "-frames:v", $"{frames}", .. options, "-f", "mp4", "-movflags", "frag_keyframe", "pipe:1"]);
 
     private static byte[] Run(string program, params string[] arguments)
     {

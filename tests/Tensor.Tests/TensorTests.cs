@@ -67,6 +67,23 @@ public class TensorTests
     });
 
     [Test]
+    public void A_tensor_is_copied_into_a_part_of_another() => TestDevices.Run(context =>
+    {
+        using var scope = TensorScope.Begin();
+        var whole = Tensor.Zeros(context, [3, 2]);
+        var version = whole.Version;
+        whole.Narrow(1, 1).CopyFrom(Tensor.FromArray<float>(context, [7, 8], [1, 2]));
+        using (Assert.EnterMultipleScope())
+        {
+            Assert.That(whole.ToArray<float>(), Is.EqualTo(new float[] { 0, 0, 7, 8, 0, 0 }));
+            Assert.That(whole.Version, Is.GreaterThan(version), "a value kept for later can tell");
+            Assert.That(() => whole.CopyFrom(Tensor.Zeros(context, [2, 3])), Throws.ArgumentException.With.Message.Contains("Float32 [2, 3]"));
+            Assert.That(() => whole.CopyFrom(Tensor.Zeros(context, [3, 2], DType.Float64)), Throws.ArgumentException);
+            Assert.That(() => Tensor.Zeros(context, [0]).CopyFrom(Tensor.Zeros(context, [0])), Throws.Nothing);
+        }
+    });
+
+    [Test]
     public void Reshape_takes_one_open_axis_and_any_spelling() => TestDevices.Run(context =>
     {
         using var scope = TensorScope.Begin();

@@ -117,7 +117,6 @@ internal static class ProjectCommand
                     continue;
                 }
 
-                PendingOutput.MakeFolder(Path.GetDirectoryName(Path.GetFullPath(clip.Target))!);
                 var place = i + 1;
                 var made = projector.Project(source, clip.Target, screen, device => Announce(device, clip, place), cancellation);
                 Tell("made", clip, made.Clip, made);

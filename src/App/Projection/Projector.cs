@@ -111,7 +111,7 @@ internal sealed class Projector : IDisposable
 
     /// <summary>Encodes a clip. Its file appears whole or not at all.</summary>
     /// <param name="source">The checked video.</param>
-    /// <param name="target">The file, which is replaced if it is there.</param>
+    /// <param name="target">The file, which is replaced if it is there; its folder is made if it is not there.</param>
     /// <param name="screen">Where progress is shown.</param>
     /// <param name="announce">Told the device's name before the long part.</param>
     /// <param name="cancellation">Stops it; then no file is left.</param>
@@ -119,9 +119,10 @@ internal sealed class Projector : IDisposable
     public ProjectedClip Project(SourceClip source, string target, Screen screen, Action<string> announce, CancellationToken cancellation)
     {
         var clock = Stopwatch.StartNew();
-        using var output = PendingOutput.File(target, overwrite: true);
         _context ??= DeviceContext.Open(_device, _threads);
         _encoder ??= LatentEncoder.Load(_context, _configuration, _modelDirectory, _compatibility, _fit);
+        PendingOutput.MakeFolder(Path.GetDirectoryName(Path.GetFullPath(target))!);
+        using var output = PendingOutput.File(target, overwrite: true);
         _context.ResetPeak();
         try
         {
@@ -144,6 +145,27 @@ internal sealed class Projector : IDisposable
         }
     }
 
+    /// <summary>Encodes all frames of a video, in memory that does not depend on how many there are.</summary>
+    /// <param name="path">The video.</param>
+    /// <param name="encoder">The encoders.</param>
+    /// <param name="clip">What gets the frames.</param>
+    /// <param name="report">Told the frames that are done, from 0 on.</param>
+    /// <param name="cancellation">Stops it.</param>
+    /// <exception cref="UserError">The video is damaged.</exception>
+    public static void Encode(string path, LatentEncoder encoder, LatentClipWriter clip, Action<int> report, CancellationToken cancellation)
+    {
+        using var reader = new FfmpegReader(path, cancellation);
+        report(0);
+        while (reader.TryRead(out var frame))
+        {
+            clip.Add(encoder.Encode(frame));
+            report(clip.Count);
+
+            // As in VideoFiles: left alone, young garbage piles up to the size of the processor's last cache.
+            GC.Collect(0);
+        }
+    }
+
     /// <summary>Frees weights and device.</summary>
     public void Dispose()
     {
@@ -153,20 +175,13 @@ internal sealed class Projector : IDisposable
 
     private void Encode(SourceClip source, LatentClipWriter clip, ProgressDisplay display, CancellationToken cancellation)
     {
-        using var reader = new FfmpegReader(source.Path, cancellation);
-        Report(0);
-        while (reader.TryRead(out var frame))
-        {
-            clip.Add(_encoder!.Encode(frame));
-            Report(Math.Min(clip.Count, source.Frames));
-        }
-
+        Encode(source.Path, _encoder!, clip, Report, cancellation);
         if (clip.Count != source.Frames)
         {
             throw new UserError(ExitCode.Input, string.Create(CultureInfo.InvariantCulture, $"{source.Path} had {source.Frames} frames and now has {clip.Count}: it was changed meanwhile"), "run it again");
         }
 
-        void Report(int done) => display.Report("encode frames", "frame", done, source.Frames, _context!.PeakBytes);
+        void Report(int done) => display.Report("encode frames", "frame", Math.Min(done, source.Frames), source.Frames, _context!.PeakBytes);
     }
 
     // What made it, for people: no part of what clips are compared by.

@@ -352,6 +352,35 @@ public class SafetensorsTests
             iter: 50);
 
     [Test]
+    public void A_tensor_that_is_produced_while_it_is_written_gives_the_same_bytes_in_a_file_and_in_a_stream()
+    {
+        float[] values = [1, -2, 3.5f, 0];
+        byte[] few = [9];
+        SafetensorsTensor[] tensors =
+        [
+            SafetensorsTensor.Of<byte>("few", [1], few),
+            SafetensorsTensor.Streamed("x", DType.Float32, [2, 2], stream =>
+            {
+                foreach (var value in values)
+                {
+                    stream.Write(BitConverter.GetBytes(value));
+                }
+            }),
+        ];
+        var metadata = new Dictionary<string, string>(StringComparer.Ordinal) { ["k"] = "v" };
+        var path = Path.Combine(_folder, "streamed.safetensors");
+        SafetensorsWriter.Write(path, tensors, metadata);
+        using var stream = new MemoryStream();
+        SafetensorsWriter.Write(stream, "a stream", tensors, metadata);
+        Assert.That(stream.ToArray(), Is.EqualTo(File.ReadAllBytes(path)));
+        using var file = SafetensorsFile.Open(path);
+        Assert.That(file.ReadFloat32("x"), Is.EqualTo(values));
+        Assert.That(
+            () => SafetensorsWriter.Write(Stream.Null, "a stream", [tensors[0], tensors[0]]),
+            Throws.TypeOf<SafetensorsException>().With.Message.StartsWith("a stream: two tensors would be called"));
+    }
+
+    [Test]
     public void The_writer_refuses_what_could_not_be_read()
     {
         var path = Path.Combine(_folder, "bad.safetensors");
