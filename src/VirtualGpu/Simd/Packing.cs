@@ -49,6 +49,8 @@ internal static unsafe class Packing
     /// <param name="b">op(B)[0, 0].</param>
     /// <param name="stride">Elements from one stored row to the next.</param>
     /// <param name="transposed">Whether the stored rows are op(B)'s columns.</param>
+    /// <param name="groups">Where each group of stored rows starts, from <paramref name="b"/> on; null if all follow each other. Not if transposed.</param>
+    /// <param name="groupRows">Rows of a group.</param>
     /// <param name="k0">First k.</param>
     /// <param name="kc">Count of k.</param>
     /// <param name="column">First column.</param>
@@ -57,7 +59,18 @@ internal static unsafe class Packing
     /// <param name="vectorWidth">Elements of a vector.</param>
     /// <param name="destination">Where the panels go.</param>
     public static void Panels<T>(
-        T* b, long stride, bool transposed, int k0, int kc, int column, int columns, int panelWidth, int vectorWidth, T* destination)
+        T* b,
+        long stride,
+        bool transposed,
+        long* groups,
+        int groupRows,
+        int k0,
+        int kc,
+        int column,
+        int columns,
+        int panelWidth,
+        int vectorWidth,
+        T* destination)
         where T : unmanaged
     {
         for (var first = 0; first < columns; first += panelWidth)
@@ -71,10 +84,12 @@ internal static unsafe class Packing
             }
             else
             {
-                var from = b + (k0 * stride) + column + first;
+                var from = b + column + first;
                 for (var k = 0; k < kc; k++)
                 {
-                    Unsafe.CopyBlockUnaligned(panel + (k * (long)width), from + (k * stride), (uint)(used * sizeof(T)));
+                    var row = k0 + k;
+                    var at = groups == null ? row * stride : groups[row / groupRows] + (row % groupRows * stride);
+                    Unsafe.CopyBlockUnaligned(panel + (k * (long)width), from + at, (uint)(used * sizeof(T)));
                 }
             }
 

@@ -65,6 +65,12 @@ internal sealed unsafe class Product<TSimd, TVector, T>
     /// <summary>Whether B is stored as [N, K].</summary>
     public required bool TransposeB { get; init; }
 
+    /// <summary>Where each group of B's stored rows starts, from <see cref="B"/> on; null if all follow each other. Not with <see cref="TransposeB"/>.</summary>
+    public long* GroupsB { get; init; }
+
+    /// <summary>Rows of such a group.</summary>
+    public int GroupRowsB { get; init; }
+
     /// <summary>C of the first product.</summary>
     public required T* C { get; init; }
 
@@ -215,9 +221,13 @@ internal sealed unsafe class Product<TSimd, TVector, T>
         var columns = Math.Min(_columnsPerTask, _groupColumns - column);
         var kc = Math.Min(BlockK, K - k0);
         var destination = _packed + ((long)column * K) + ((long)Pad(columns) * k0);
-        Packing.Panels(
-            B + (_item * BatchStrideB), StrideB, TransposeB, k0, kc, _groupColumn + column, columns, PanelWidth, TSimd.Width, destination);
+        Pack(_item, k0, kc, _groupColumn + column, columns, destination);
     }
+
+    // B's panels over [k0, k0 + kc) and some columns.
+    private void Pack(int item, int k0, int kc, int column, int columns, T* destination)
+        => Packing.Panels(
+            B + (item * BatchStrideB), StrideB, TransposeB, GroupsB, GroupRowsB, k0, kc, column, columns, PanelWidth, TSimd.Width, destination);
 
     private void ComputeTask(int task)
     {
@@ -235,7 +245,6 @@ internal sealed unsafe class Product<TSimd, TVector, T>
     {
         var source = Rows;
         source.Source += item * BatchStrideA;
-        var b = B + (item * BatchStrideB);
         var c = C + (item * BatchStrideC) + column;
         var padded = Pad(columns);
         var tilesAtOnce = Math.Min(tiles, MostTiles);
@@ -262,8 +271,7 @@ internal sealed unsafe class Product<TSimd, TVector, T>
         {
             for (var k0 = 0; k0 < K; k0 += BlockK)
             {
-                Packing.Panels(
-                    b, StrideB, TransposeB, k0, Math.Min(BlockK, K - k0), column, columns, PanelWidth, TSimd.Width, panels + ((long)padded * k0));
+                Pack(item, k0, Math.Min(BlockK, K - k0), column, columns, panels + ((long)padded * k0));
             }
 
             packed = panels;
@@ -285,7 +293,7 @@ internal sealed unsafe class Product<TSimd, TVector, T>
                 }
                 else
                 {
-                    Packing.Panels(b, StrideB, TransposeB, k0, kc, column, columns, PanelWidth, TSimd.Width, block);
+                    Pack(item, k0, kc, column, columns, block);
                 }
 
                 source.PrepareBlock(blockRow, blockRows, k0, kc, rowScratch);

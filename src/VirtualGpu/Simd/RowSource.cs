@@ -1,4 +1,4 @@
-// Where the rows of a product's first matrix come from: a stored matrix or the windows of a convolution, or the transpose of either.
+// Where the rows of a product's first matrix come from: a stored matrix, the windows of a convolution, or the transpose of either.
 // A row is handed to the microkernel as pieces of contiguous memory, so that a convolution needs no im2col matrix, and what
 // lies wholly in the padding is left out.
 using System.Runtime.CompilerServices;
@@ -11,7 +11,7 @@ internal enum RowKind
     /// <summary>Row m is contiguous at <c>source + m * stride</c>.</summary>
     Stored,
 
-    /// <summary>Element k of row m is at <c>source + k * stride + m</c>: rows side by side, read across.</summary>
+    /// <summary>Element k of row m is at <c>source + k * stride + m</c>; blocks are transposed into scratch memory.</summary>
     Transposed,
 
     /// <summary>
@@ -102,13 +102,8 @@ internal unsafe struct RowSource<T>
     /// <summary>Elements that <see cref="Zeros"/> must hold.</summary>
     public readonly int ZeroElements => Kind == RowKind.WindowRows ? Windows.Segment : 0;
 
-    /// <summary>Elements from one k of a row to the next: 1, or what <see cref="Tile{T}.Step"/> needs where rows are read across.</summary>
-    public readonly long Step => Kind switch
-    {
-        RowKind.Transposed => Stride,
-        RowKind.WindowChannels => (long)Windows.StrideW * Windows.Channels,
-        _ => 1,
-    };
+    /// <summary>Elements from one k of a row to the next, as <see cref="Tile{T}.Step"/> needs it: 1 unless rows are read across.</summary>
+    public readonly long Step => Kind == RowKind.WindowChannels ? (long)Windows.StrideW * Windows.Channels : 1;
 
     // Tiles that the pictures at one place are dealt out to, as evenly as goes, or the channels under one kernel position.
     private readonly int TilesAPlace => ((Kind == RowKind.WindowPictures ? Windows.Pictures : Windows.Channels) + TileRows - 1) / TileRows;
@@ -153,7 +148,7 @@ internal unsafe struct RowSource<T>
     /// <summary>Elements of scratch memory that a block of <paramref name="tiles"/> tiles needs.</summary>
     public readonly long ScratchElements(int tiles, int kc) => Kind switch
     {
-        RowKind.WindowGather => (long)tiles * TileRows * kc,
+        RowKind.Transposed or RowKind.WindowGather => (long)tiles * TileRows * kc,
         RowKind.WindowRows => (long)TileRows * kc,
         _ => 0,
     };
@@ -161,7 +156,11 @@ internal unsafe struct RowSource<T>
     /// <summary>Brings rows [row, row + rows) over [k0, k0 + kc) into scratch memory where their kind needs it.</summary>
     public readonly void PrepareBlock(long row, int rows, int k0, int kc, T* scratch)
     {
-        if (Kind == RowKind.WindowGather)
+        if (Kind == RowKind.Transposed)
+        {
+            Packing.Transpose(Source + (k0 * Stride) + row, Stride, scratch, kc, kc, rows);
+        }
+        else if (Kind == RowKind.WindowGather)
         {
             var place = new Place(Windows, row);
             for (var r = 0; r < rows; r++, place.MoveOn(Windows))
@@ -190,7 +189,6 @@ internal unsafe struct RowSource<T>
             case RowKind.Stored:
                 return OnePiece(Source + (tile.Row * Stride) + k0, Stride, tile.Rows, kc, pointers, lengths);
             case RowKind.Transposed:
-                return OnePiece(Source + (k0 * Stride) + tile.Row, 1, tile.Rows, kc, pointers, lengths);
             case RowKind.WindowGather:
                 return OnePiece(scratch + ((tile.Row - blockRow) * kc), kc, tile.Rows, kc, pointers, lengths);
             case RowKind.WindowRows:

@@ -1,5 +1,6 @@
 // The virtual device's cuDNN: convolutions on channels-last tensors, and their gradients, as products whose rows are the windows
 // themselves.
+using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 using FashionFlow.Gpu;
 
@@ -146,8 +147,8 @@ internal sealed class SimdDnn(SimdLibrary library) : IDnn
             case ConvolutionPass.Forward:
                 var bias = (T*)operands.Bias.Address;
                 var residual = (T*)operands.Residual.Address;
-                var window = d.KernelH * d.KernelW * d.InChannels;
-                Convolve<TSimd, TVector, T>(Geometry(d), x, w, window, true, d.OutChannels, bias, residual, d.Epilogue, y);
+                var weights = new Weights<T> { First = w, Stride = (long)d.KernelH * d.KernelW * d.InChannels, Transposed = true, Columns = d.OutChannels };
+                Convolve<TSimd, TVector, T>(Geometry(d), x, weights, bias, residual, d.Epilogue, y);
                 break;
             case ConvolutionPass.BackwardData:
                 BackwardData<TSimd, TVector, T>(d, y, w, x);
@@ -161,9 +162,8 @@ internal sealed class SimdDnn(SimdLibrary library) : IDnn
     private static WindowGeometry Geometry(in ConvolutionDescription d)
         => new(d.N, d.H, d.W, d.InChannels, d.KernelH, d.KernelW, d.StrideH, d.StrideW, d.PadTop, d.PadLeft, d.OutH, d.OutW);
 
-    // y = epilogue(windows of x times w + bias + residual), w's rows, or columns if it is transposed, strideW apart.
-    private unsafe void Convolve<TSimd, TVector, T>(
-        in WindowGeometry g, T* x, T* w, long strideW, bool transposeW, int channels, T* bias, T* residual, Epilogue epilogue, T* y)
+    // y = epilogue(windows of x times w + bias + residual).
+    private unsafe void Convolve<TSimd, TVector, T>(in WindowGeometry g, T* x, in Weights<T> w, T* bias, T* residual, Epilogue epilogue, T* y)
         where TSimd : struct, ISimd<TVector, T>
         where T : unmanaged
     {
@@ -183,14 +183,16 @@ internal sealed class SimdDnn(SimdLibrary library) : IDnn
         new Product<TSimd, TVector, T>(library.Shared)
         {
             M = g.Pictures * g.OutH * g.OutW,
-            N = channels,
+            N = w.Columns,
             K = g.KernelH * g.Segment,
             Rows = rows,
-            B = w,
-            StrideB = strideW,
-            TransposeB = transposeW,
+            B = w.First,
+            StrideB = w.Stride,
+            TransposeB = w.Transposed,
+            GroupsB = w.Groups,
+            GroupRowsB = w.GroupRows,
             C = y,
-            StrideC = channels,
+            StrideC = w.Columns,
             Bias = bias,
             Residual = residual,
             Epilogue = epilogue,
@@ -219,22 +221,36 @@ internal sealed class SimdDnn(SimdLibrary library) : IDnn
                     continue;
                 }
 
+                // The weights stay where they lie: a tap's are a group of rows, one for each channel of dy.
                 var whole = d.StrideH == 1 && d.StrideW == 1;
                 var taps = h.Taps * v.Taps;
-                var weights = (long)taps * d.OutChannels * d.InChannels;
                 var pixels = (long)d.N * h.Count * v.Count * d.InChannels;
-                var scratch = (T*)library.Rearranged.Reserve(Math.Max(1, weights + (whole ? 0 : pixels)) * sizeof(T));
-                var to = whole ? dx : scratch + weights;
+                var groups = (long*)library.Rearranged.Reserve((Math.Max(1L, taps) * sizeof(long)) + (whole ? 0 : pixels * sizeof(T)));
+                var to = whole ? dx : (T*)(groups + taps);
+                for (var tap = 0; tap < taps; tap++)
+                {
+                    var kh = h.Offset + ((h.Taps - 1 - (tap / v.Taps)) * d.StrideH);
+                    var kw = v.Offset + ((v.Taps - 1 - (tap % v.Taps)) * d.StrideW);
+                    groups[tap] = (((long)kh * d.KernelW) + kw) * d.InChannels;
+                }
+
                 if (taps == 0)
                 {
-                    new Span<T>(to, checked((int)pixels)).Clear();
+                    NativeMemory.Clear(to, (nuint)(pixels * sizeof(T)));
                 }
                 else
                 {
-                    TurnRound(d, h, v, w, scratch);
+                    var weights = new Weights<T>
+                    {
+                        First = w,
+                        Stride = (long)d.KernelH * d.KernelW * d.InChannels,
+                        Groups = groups,
+                        GroupRows = d.OutChannels,
+                        Columns = d.InChannels,
+                    };
                     var g = new WindowGeometry(
                         d.N, d.OutH, d.OutW, d.OutChannels, h.Taps, v.Taps, 1, 1, h.Padding, v.Padding, h.Count, v.Count);
-                    Convolve<TSimd, TVector, T>(g, dy, scratch, d.InChannels, false, d.InChannels, null, null, Epilogue.None, to);
+                    Convolve<TSimd, TVector, T>(g, dy, weights, null, null, Epilogue.None, to);
                 }
 
                 if (!whole)
@@ -244,23 +260,6 @@ internal sealed class SimdDnn(SimdLibrary library) : IDnn
             }
         }
     }
-
-    // to[tap, co, ci] = w[co, tap, ci] for the phase's taps, the last first.
-    private unsafe void TurnRound<T>(ConvolutionDescription d, Phase h, Phase v, T* w, T* to)
-        where T : unmanaged
-        => InParallel(h.Taps * v.Taps, (long)h.Taps * v.Taps * d.OutChannels * d.InChannels, tap =>
-        {
-            var kh = h.Offset + ((h.Taps - 1 - (tap / v.Taps)) * d.StrideH);
-            var kw = v.Offset + ((v.Taps - 1 - (tap % v.Taps)) * d.StrideW);
-            var from = w + ((((long)kh * d.KernelW) + kw) * d.InChannels);
-            var row = to + ((long)tap * d.OutChannels * d.InChannels);
-            for (var co = 0; co < d.OutChannels; co++)
-            {
-                new ReadOnlySpan<T>(from, d.InChannels).CopyTo(new Span<T>(row, d.InChannels));
-                from += (long)d.KernelH * d.KernelW * d.InChannels;
-                row += d.InChannels;
-            }
-        });
 
     // Puts a phase's pixels where they belong in dx.
     private unsafe void Interleave<T>(ConvolutionDescription d, Phase h, Phase v, T* from, T* dx)
@@ -325,6 +324,26 @@ internal sealed class SimdDnn(SimdLibrary library) : IDnn
     // Of forward's operands those that a pass has, x, w and y standing for their gradients too.
     private readonly record struct Operands(
         DevicePointer<byte> X, DevicePointer<byte> W, DevicePointer<byte> Bias, DevicePointer<byte> Residual, DevicePointer<byte> Y);
+
+    // What windows are multiplied with.
+    private unsafe struct Weights<T>
+        where T : unmanaged
+    {
+        public T* First;
+
+        // Elements from one stored row to the next: a row is a column of the product if it is transposed.
+        public long Stride;
+
+        public bool Transposed;
+
+        // As Product has it.
+        public long* Groups;
+
+        public int GroupRows;
+
+        // Columns of the product.
+        public int Columns;
+    }
 
     // Along one axis: the pixels of x that meet the kernel's taps offset, offset + stride, .. alone.
     private readonly record struct Phase
