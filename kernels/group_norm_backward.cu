@@ -137,8 +137,12 @@ __device__ __forceinline__ void sum_chunk(
 }
 
 // A and B of the channels of one group of a sample, from its chunks in their order; from them the gradients of scale and
-// shift, and what the last pass needs: dx = g * coefficients[0] + (x - mean as T) * coefficients[2] + coefficients[3], where
-// coefficients[1] is what is added in y.
+// shift, and what the last pass needs: dx = g * coefficients[0] + (x - mean as T) * coefficients[2] + coefficients[3] +
+// coefficients[4], where coefficients[1] is what is added in y.
+//
+// The gradient of x sums to zero over a group, and so does every bias before the norm by its own. A constant rounded to T, or one
+// that belongs to coefficients before their rounding, would make that sum grow with the number of elements: the constant is
+// found from the rounded coefficients, and comes in two parts.
 template <typename T>
 __device__ __forceinline__ void finish_sums(
     const double* __restrict__ partials, const T* __restrict__ weight, const T* __restrict__ bias,
@@ -191,7 +195,7 @@ __device__ __forceinline__ void finish_sums(
         if (scale_shift != nullptr) {
             factor *= 1.0 + scale_shift[sample * 2 * c + channel];
         }
-        group_sum += counts ? factor * sum : 0.0;
+        group_sum += counts ? static_cast<double>(static_cast<T>(factor * of_group.rstd)) * sum : 0.0;
         group_product += counts ? factor * product : 0.0;
     }
     if (coefficients == nullptr) {
@@ -201,16 +205,18 @@ __device__ __forceinline__ void finish_sums(
     const double count = static_cast<double>(n) * channels_per_group;
     const double mean_sum = warp_sum(group_sum) / count;
     const double mean_product = warp_sum(group_product) / count;
-    const double by_deviation = -of_group.rstd * of_group.rstd * mean_product;
-    const double constant = -of_group.rstd * mean_sum - of_group.rest * by_deviation;
-    T* own = coefficients + sample * 4 * c;
+    const T by_deviation = static_cast<T>(-of_group.rstd * of_group.rstd * mean_product);
+    const double constant = -mean_sum - of_group.rest * by_deviation;
+    const T rounded = static_cast<T>(constant);
+    T* own = coefficients + sample * 5 * c;
     each_of_row(0, channels_per_group, warp * WARP_SIZE + lane, FINISHING_WARPS * WARP_SIZE, [&](int i, bool) {
         const int channel = first_channel + i;
         const Affine affine = affine_of(of_group, weight, bias, scale_shift, c, sample, channel);
         own[channel] = static_cast<T>(affine.multiply);
         own[c + channel] = static_cast<T>(affine.add);
-        own[2 * c + channel] = static_cast<T>(by_deviation);
-        own[3 * c + channel] = static_cast<T>(constant);
+        own[2 * c + channel] = by_deviation;
+        own[3 * c + channel] = rounded;
+        own[4 * c + channel] = static_cast<T>(constant - rounded);
     });
 }
 
@@ -255,15 +261,17 @@ __device__ __forceinline__ void apply_chunk(
     const T* gradients = gradient + start;
     T* destination = dx + start;
     const T centre = static_cast<T>(statistics[(sample * groups + walk.channel / (c / groups)) * 2]);
-    const T* own = coefficients + sample * 4 * c + walk.channel;
+    const T* own = coefficients + sample * 5 * c + walk.channel;
     T multiply[VECTOR];
     T add[VECTOR];
     T by_deviation[VECTOR];
     T constant[VECTOR];
+    T rest[VECTOR];
     load_vector(own, multiply);
     load_vector(own + c, add);
     load_vector(own + 2 * c, by_deviation);
     load_vector(own + 3 * c, constant);
+    load_vector(own + 4 * c, rest);
     walk.each([&](int offset) {
         T value[VECTOR];
         T g[VECTOR];
@@ -275,7 +283,7 @@ __device__ __forceinline__ void apply_chunk(
             if constexpr (SILU) {
                 g[i] *= silu_slope(fma_of(deviation, multiply[i], add[i]));
             }
-            g[i] = fma_of(g[i], multiply[i], fma_of(deviation, by_deviation[i], constant[i]));
+            g[i] = fma_of(g[i], multiply[i], fma_of(deviation, by_deviation[i], rest[i])) + constant[i];
         }
         store_vector(destination + offset, g);
     });
@@ -361,8 +369,8 @@ extern "C" __global__ void __launch_bounds__(GROUP_NORM_MAX_THREADS) group_norm_
 }
 
 // A and B into totals [b, 2, c] of double, gradients of scale and shift into scale_shift_gradient [b, 2c] (null for not wanted),
-// and coefficients [b, 4, c] of the last pass (null for not wanted): rstd f, what is added in y, -rstd^2 m2, and -rstd m1; the
-// second and the last put right by what the mean has beyond T. Grid (groups, b), block (32, 8). Bytes: 16 b chunks c, and small
+// and coefficients [b, 5, c] of the last pass (null for not wanted): rstd f, what is added in y, -rstd^2 m2, and -rstd m1 in two
+// parts; the second and the last put right by what the mean has beyond T. Grid (groups, b), block (32, 8). Bytes: 16 b chunks c, and small
 // change.
 extern "C" __global__ void group_norm_backward_coefficients_f32(
     const double* __restrict__ partials, const float* __restrict__ weight, const float* __restrict__ bias,

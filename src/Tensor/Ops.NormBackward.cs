@@ -199,7 +199,7 @@ public static partial class Ops
         var chunks = CeilingDivide(n, rowsPerChunk);
         using var partials = TensorScope.Detach(Tensor.Empty(x.Context, [b, chunks, 2, c], DType.Float64));
         using var totals = TensorScope.Detach(Tensor.Empty(x.Context, [b, 2, c], DType.Float64));
-        using var coefficients = wanted.HasFlag(NormInputs.X) ? TensorScope.Detach(Like(x, [b, 4, c])) : null;
+        using var coefficients = wanted.HasFlag(NormInputs.X) ? TensorScope.Detach(Like(x, [b, 5, c])) : null;
         var dx = wanted.HasFlag(NormInputs.X) ? Like(x, x.Shape) : null;
         var dWeight = wanted.HasFlag(NormInputs.Weight) ? Like(x, [c]) : null;
         var dBias = wanted.HasFlag(NormInputs.Bias) ? Like(x, [c]) : null;

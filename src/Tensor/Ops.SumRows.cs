@@ -9,7 +9,7 @@ public static partial class Ops
     /// <summary>Rows that a block of sum_rows adds up.</summary>
     private const int SumRowsChunk = 256;
 
-    /// <summary>The sum over all rows, in an order that depends on the shape alone.</summary>
+    /// <summary>The sum over all rows, in double and in an order that depends on the shape alone.</summary>
     /// <param name="x">[.., columns], or a row of that shape where the row has several axes.</param>
     /// <param name="row">The shape of a row: the end of x's shape.</param>
     /// <returns>Of the row's shape; zeros where there are no rows.</returns>
@@ -26,21 +26,29 @@ public static partial class Ops
             return Tensor.Zeros(x.Context, row, x.DType);
         }
 
-        // A pass leaves a row for every chunk; the last one leaves a single row.
+        // A pass leaves a row for every chunk, in double; the last one leaves a single row.
         Tensor? partial = null;
         for (var left = rows; ;)
         {
             var chunks = CeilingDivide(left, SumRowsChunk);
-            var y = Tensor.Empty(x.Context, chunks == 1 ? row : [chunks, columns], x.DType);
             var from = partial ?? x;
+            var y = chunks == 1 ? Like(x, row) : Tensor.Empty(x.Context, [chunks, columns], DType.Float64);
             var launch = new LaunchShape(new Dim3(CeilingDivide(columns, WarpSize), chunks), new Dim3(WarpSize, 8));
-            if (x.DType == DType.Float32)
+            var stream = x.Context.Stream;
+            switch (from.DType, y.DType)
             {
-                SumRowsKernels.SumRowsF32(x.Context.Stream, launch, from.Pointer<float>(), y.Pointer<float>(), left, columns);
-            }
-            else
-            {
-                SumRowsKernels.SumRowsF64(x.Context.Stream, launch, from.Pointer<double>(), y.Pointer<double>(), left, columns);
+                case (DType.Float32, DType.Float32):
+                    SumRowsKernels.SumRowsF32(stream, launch, from.Pointer<float>(), y.Pointer<float>(), left, columns);
+                    break;
+                case (DType.Float32, DType.Float64):
+                    SumRowsKernels.SumRowsF32ToF64(stream, launch, from.Pointer<float>(), y.Pointer<double>(), left, columns);
+                    break;
+                case (DType.Float64, DType.Float32):
+                    SumRowsKernels.SumRowsF64ToF32(stream, launch, from.Pointer<double>(), y.Pointer<float>(), left, columns);
+                    break;
+                default:
+                    SumRowsKernels.SumRowsF64(stream, launch, from.Pointer<double>(), y.Pointer<double>(), left, columns);
+                    break;
             }
 
             partial?.Dispose();

@@ -6,13 +6,14 @@ public sealed class SumRowsCases : IOperatorCases
     public static IEnumerable<OperatorCase> Cases =>
     [
         .. from sizes in (int[][])[[1, 1], [1, 33], [3, 5], [255, 31], [256, 33], [257, 127], [513, 1], [70000, 3], [9, 1025]]
-           select SumRows(new Shape(sizes), 1),
-        SumRows([2, 3, 5, 7], 2),
-        SumRows([3, 1, 33], 2),
-        SumRows([5, 3], 0),
+           from @case in SumRows(new Shape(sizes), 1)
+           select @case,
+        .. SumRows([2, 3, 5, 7], 2),
+        .. SumRows([3, 1, 33], 2),
+        .. SumRows([5, 3], 0),
     ];
 
-    private static OperatorCase SumRows(Shape shape, int rowAxes)
+    private static IEnumerable<OperatorCase> SumRows(Shape shape, int rowAxes)
     {
         Shape row = shape.Lengths[^rowAxes..].ToArray();
         var columns = (int)row.Count;
@@ -28,14 +29,26 @@ public sealed class SumRowsCases : IOperatorCases
             return sum;
         }
 
-        return new()
+        var single = new OperatorCase
         {
             Name = $"SumRows {shape} to {row}",
-            Kernels = ["sum_rows"],
+            Kernels = passes == 1 ? ["sum_rows"] : ["sum_rows_f32_to_f64", "sum_rows_f64_to_f32"],
             Inputs = [Operand.Normal(shape)],
             Run = x => Ops.SumRows(x[0], row),
             Oracle = x => Sum(x[0], v => v),
-            Tolerance = Tolerance.OfSize(20 * passes, x => Sum(x[0], Math.Abs), "a term goes through 32 + 7 additions of half an epsilon each in a pass"),
+            Tolerance = Tolerance.OfSize(1, x => Sum(x[0], Math.Abs), "the sum is in double and rounded once"),
+            Types = [Gpu.DType.Float32],
         };
+        return
+        [
+            single,
+            single with
+            {
+                Name = $"SumRows {shape} to {row} in double",
+                Kernels = ["sum_rows"],
+                Tolerance = Tolerance.OfSize(20 * passes, x => Sum(x[0], Math.Abs), "a term goes through 32 + 7 additions of half an epsilon each in a pass"),
+                Types = [Gpu.DType.Float64],
+            },
+        ];
     }
 }
