@@ -1,4 +1,5 @@
 // Lets every position of the video look at the picture's context.
+using FashionFlow.Autograd;
 using FashionFlow.Tensors;
 
 namespace FashionFlow.Layers;
@@ -39,7 +40,7 @@ public sealed class AttentionBlock : Module
         using var feedForwardInput = _feedForwardNorm.Forward(attended);
         using var wide = _wide.Forward(feedForwardInput);
         feedForwardInput.Dispose();
-        using var gated = Ops.Geglu(wide);
+        using var gated = Functional.Geglu(wide);
         wide.Dispose();
         using var narrow = _narrow.Forward(gated, residual: attended);
         gated.Dispose();

@@ -1,5 +1,6 @@
 // The variational autoencoder of Stable Diffusion: pictures to latents an eighth of their size, and back.
 using System.Text.RegularExpressions;
+using FashionFlow.Autograd;
 using FashionFlow.Tensors;
 
 namespace FashionFlow.Layers;
@@ -280,7 +281,7 @@ internal sealed class AutoencoderAttention : Module
         using var scope = TensorScope.Begin();
         var tokens = x.Reshape(x.Shape[0], -1, x.Shape[-1]);
         using var normed = _norm.Forward(tokens);
-        using var attended = Ops.Attention(_query.Forward(normed), _key.Forward(normed), _value.Forward(normed), heads: 1, _scale);
+        using var attended = Functional.Attention(_query.Forward(normed), _key.Forward(normed), _value.Forward(normed), heads: 1, _scale);
         return Return(scope, _out.Forward(attended, residual: tokens).Reshape(x.Shape));
     }
 }
@@ -310,7 +311,7 @@ internal sealed class AutoencoderUpsample : Module
     public Tensor Forward(Tensor x)
     {
         using var scope = TensorScope.Begin();
-        return Return(scope, _conv.Forward(Ops.UpsampleNearest2x(x)));
+        return Return(scope, _conv.Forward(Functional.UpsampleNearest2x(x)));
     }
 }
 

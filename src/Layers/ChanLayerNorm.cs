@@ -1,4 +1,5 @@
 // The feed-forward's norm over channels: the variance is clamped from below, not added to.
+using FashionFlow.Autograd;
 using FashionFlow.Tensors;
 
 namespace FashionFlow.Layers;
@@ -31,6 +32,6 @@ public sealed class ChanLayerNorm : Module
     public Tensor Forward(Tensor x, bool tokenShift = false)
     {
         using var scope = TensorScope.Begin();
-        return Return(scope, Ops.ChanLayerNorm(x, _gain.Value, Epsilon, tokenShift));
+        return Return(scope, Functional.ChanLayerNorm(x, _gain.Value, Epsilon, tokenShift));
     }
 }

@@ -1,4 +1,5 @@
 // The vision half of CLIP: a transformer over patches of a picture.
+using FashionFlow.Autograd;
 using FashionFlow.Gpu;
 using FashionFlow.Tensors;
 
@@ -85,7 +86,7 @@ public sealed class ClipVisionModel : Module
     {
         using var scope = TensorScope.Begin();
         var s = lastHiddenState.Shape;
-        var tokensFirst = Ops.Permute(lastHiddenState, 1, 0, 2);
+        var tokensFirst = Functional.Permute(lastHiddenState, 1, 0, 2);
         return scope.Keep(_postNorm.Forward(tokensFirst.Narrow(0, 1).Reshape(s[0], 1, s[2])));
     }
 }
@@ -117,8 +118,8 @@ internal sealed class ClipEmbeddings : Module
         var width = _options.HiddenSize;
         var patches = _patches.Forward(pixels).Reshape(pixels.Shape[0], -1, width);
         var zeros = Tensor.Zeros(pixels.Context, [pixels.Shape[0], 1, width], pixels.DType);
-        var classes = Ops.AddBroadcastRow(zeros, _class.Value.Reshape(1, width));
-        return Return(scope, Ops.AddBroadcastRow(Ops.ConcatTokens(classes, patches), _positions.Value));
+        var classes = Functional.AddBroadcastRow(zeros, _class.Value.Reshape(1, width));
+        return Return(scope, Functional.AddBroadcastRow(Functional.ConcatTokens(classes, patches), _positions.Value));
     }
 }
 
@@ -154,7 +155,7 @@ internal sealed class ClipLayer : Module
     {
         using var scope = TensorScope.Begin();
         var normed = _norm1.Forward(x);
-        var attended = Ops.Attention(_query.Forward(normed), _key.Forward(normed), _value.Forward(normed), _heads, _scale);
+        var attended = Functional.Attention(_query.Forward(normed), _key.Forward(normed), _value.Forward(normed), _heads, _scale);
         var h = _out.Forward(attended, residual: x);
         return Return(scope, _narrow.Forward(_wide.Forward(_norm2.Forward(h), Epilogue.QuickGelu), residual: h));
     }

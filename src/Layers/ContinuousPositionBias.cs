@@ -1,5 +1,6 @@
 // A position bias for attention that a small network computes from the offset between two positions.
 using System.Collections.Concurrent;
+using FashionFlow.Autograd;
 using FashionFlow.Gpu;
 using FashionFlow.Tensors;
 
@@ -40,7 +41,7 @@ public sealed class ContinuousPositionBias : Module
         using var scope = TensorScope.Begin();
         var first = _first.Forward(Offsets(context, dimensions), Epilogue.Silu);
         var second = _second.Forward(first, Epilogue.Silu);
-        return Return(scope, Ops.PositionBias(_last.Forward(second), dimensions));
+        return Return(scope, Functional.PositionBias(_last.Forward(second), dimensions));
     }
 
     /// <inheritdoc/>

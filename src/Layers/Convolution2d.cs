@@ -1,4 +1,5 @@
 // A plain 2-D convolution of pictures, as the encoders use it.
+using FashionFlow.Autograd;
 using FashionFlow.Tensors;
 
 namespace FashionFlow.Layers;
@@ -33,6 +34,6 @@ public sealed class Convolution2d : Module
     public Tensor Forward(Tensor x, Tensor? residual = null)
     {
         using var scope = TensorScope.Begin();
-        return Return(scope, Ops.Conv2d(x, _weight.Value, _bias?.Value, _stride, _padding, residual: residual));
+        return Return(scope, Functional.Conv2d(x, _weight.Value, _bias?.Value, _stride, _padding, residual: residual));
     }
 }

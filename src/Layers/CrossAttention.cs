@@ -1,4 +1,5 @@
 // Multi-head attention from the video's tokens to the context's.
+using FashionFlow.Autograd;
 using FashionFlow.Tensors;
 
 namespace FashionFlow.Layers;
@@ -36,7 +37,7 @@ public sealed class CrossAttention : Module
         using var query = _query.Forward(x);
         var key = _key.Forward(y);
         var value = _value.Forward(y);
-        using var attended = Ops.Attention(query, key, value, _heads, _scale);
+        using var attended = Functional.Attention(query, key, value, _heads, _scale);
         query.Dispose();
         return Return(scope, _out.Forward(attended, residual: residual));
     }

@@ -1,4 +1,5 @@
 // Mixes the picture's CLIP tokens with its latent into the context that the U-Net looks at.
+using FashionFlow.Autograd;
 using FashionFlow.Tensors;
 
 namespace FashionFlow.Layers;
@@ -41,10 +42,10 @@ public sealed class EmbeddingAdapter : Module
         }
 
         using var scope = TensorScope.Begin();
-        var pooled = Ops.MaxPool2x2(latent);
-        var channelsFirst = Ops.Permute(pooled, 0, 3, 1, 2).Reshape(latent.Shape[0], latent.Shape[-1], h * w);
-        var tokens = Ops.ConcatTokens(clip, _latent.Forward(channelsFirst));
-        var mixed = _mix.Forward(Ops.Permute(tokens, 0, 2, 1));
-        return Return(scope, Ops.Permute(mixed, 0, 2, 1));
+        var pooled = Functional.MaxPool2x2(latent);
+        var channelsFirst = Functional.Permute(pooled, 0, 3, 1, 2).Reshape(latent.Shape[0], latent.Shape[-1], h * w);
+        var tokens = Functional.ConcatTokens(clip, _latent.Forward(channelsFirst));
+        var mixed = _mix.Forward(Functional.Permute(tokens, 0, 2, 1));
+        return Return(scope, Functional.Permute(mixed, 0, 2, 1));
     }
 }

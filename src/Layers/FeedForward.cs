@@ -1,4 +1,5 @@
 // The feed-forward of spatio-temporal attention: gated, with half of its channels looking one frame back.
+using FashionFlow.Autograd;
 using FashionFlow.Tensors;
 
 namespace FashionFlow.Layers;
@@ -27,7 +28,7 @@ public sealed class FeedForward : Module
     {
         using var scope = TensorScope.Begin();
         using var wide = _in.Forward(x);
-        using var gated = Ops.Geglu(wide);
+        using var gated = Functional.Geglu(wide);
         wide.Dispose();
         using var normed = _norm.Forward(gated, tokenShift: enableTime);
         gated.Dispose();

@@ -1,4 +1,5 @@
 // Group normalisation with what usually follows it: scale and shift by the timestep, and SiLU.
+using FashionFlow.Autograd;
 using FashionFlow.Tensors;
 
 namespace FashionFlow.Layers;
@@ -38,11 +39,11 @@ public sealed class GroupNorm : Module
         // PyTorch's module ends before scale, shift and activation, and that is what an observer compares with.
         if (silu || scaleShift is not null)
         {
-            Show("", () => Ops.GroupNorm(x, _groups, _weight.Value, _bias.Value, _epsilon));
-            return Ops.GroupNorm(x, _groups, _weight.Value, _bias.Value, _epsilon, scaleShift, silu);
+            Show("", () => Functional.GroupNorm(x, _groups, _weight.Value, _bias.Value, _epsilon));
+            return Functional.GroupNorm(x, _groups, _weight.Value, _bias.Value, _epsilon, scaleShift, silu);
         }
 
         using var scope = TensorScope.Begin();
-        return Return(scope, Ops.GroupNorm(x, _groups, _weight.Value, _bias.Value, _epsilon));
+        return Return(scope, Functional.GroupNorm(x, _groups, _weight.Value, _bias.Value, _epsilon));
     }
 }

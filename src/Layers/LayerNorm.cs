@@ -1,4 +1,5 @@
 // Layer normalisation of the last axis.
+using FashionFlow.Autograd;
 using FashionFlow.Tensors;
 
 namespace FashionFlow.Layers;
@@ -22,6 +23,6 @@ public sealed class LayerNorm : Module
     public Tensor Forward(Tensor x)
     {
         using var scope = TensorScope.Begin();
-        return Return(scope, Ops.LayerNorm(x, _weight.Value, _bias.Value, _epsilon));
+        return Return(scope, Functional.LayerNorm(x, _weight.Value, _bias.Value, _epsilon));
     }
 }

@@ -1,4 +1,5 @@
 // A linear map of the last axis; in channels-last it is also every 1x1 and 1x1x1 convolution.
+using FashionFlow.Autograd;
 using FashionFlow.Gpu;
 using FashionFlow.Tensors;
 
@@ -68,6 +69,6 @@ public sealed class Linear : Module
     public Tensor Forward(Tensor x, Epilogue epilogue = Epilogue.None, Tensor? residual = null)
     {
         using var scope = TensorScope.Begin();
-        return Return(scope, Ops.Linear(x, _weight.Value, _bias?.Value, epilogue, residual));
+        return Return(scope, Functional.Linear(x, _weight.Value, _bias?.Value, epilogue, residual));
     }
 }

@@ -1,4 +1,5 @@
 // A part of a network: parameters and sub-modules under the names that PyTorch's state dictionary gives them.
+using FashionFlow.Autograd;
 using FashionFlow.Gpu;
 using FashionFlow.Tensors;
 using FashionFlow.Tensors.Weights;
@@ -80,6 +81,16 @@ public abstract class Module : IDisposable
         }
     }
 
+    /// <summary>Makes leaves of all parameters: backward passes gather their gradients (<see cref="Gradients"/>), in memory of their own.</summary>
+    /// <exception cref="InvalidOperationException">The module was not loaded, or its parameters are leaves already.</exception>
+    public void RequireGradients()
+    {
+        foreach (var (_, parameter) in Parameters)
+        {
+            parameter.Value.RequireGradient();
+        }
+    }
+
     /// <summary>Writes all parameters to a safetensors file, in PyTorch's names, shapes and order of elements.</summary>
     public void Save(string path, IReadOnlyDictionary<string, string>? metadata = null)
         => SafetensorsWriter.Write(
@@ -129,6 +140,7 @@ public abstract class Module : IDisposable
     {
         if (Observer is { } observer)
         {
+            using var unrecorded = Tape.NoGrad();
             using var scope = TensorScope.Begin();
             observer(Join(Path, name), activation());
         }

@@ -33,9 +33,26 @@ public sealed class Parameter
     public Tensor Value => _value ?? throw new InvalidOperationException("the module has no weights yet: call Load first");
 
     /// <summary>The value in PyTorch's order.</summary>
-    public float[] ReadTorch() => Value.DType == DType.Float64
-        ? Array.ConvertAll(Layout.Unpack(Value.ToArray<double>()), x => (float)x)
-        : Layout.Unpack(Value.ToArray<float>());
+    public float[] ReadTorch() => ReadTorch(Value);
+
+    /// <summary>A tensor that lies as the value does (its gradient, its average) in PyTorch's order.</summary>
+    public float[] ReadTorch(Tensor alike) => alike.DType == DType.Float64
+        ? Array.ConvertAll(Layout.Unpack(alike.ToArray<double>()), x => (float)x)
+        : Layout.Unpack(alike.ToArray<float>());
+
+    /// <summary>Overwrites the value in place, from PyTorch's order, where whoever holds the tensor sees it.</summary>
+    public void Overwrite(float[] torch)
+    {
+        var packed = Layout.Pack(torch);
+        if (Value.DType == DType.Float64)
+        {
+            Value.CopyFrom<double>(Array.ConvertAll(packed, x => (double)x));
+        }
+        else
+        {
+            Value.CopyFrom<float>(packed);
+        }
+    }
 
     internal Tensor Upload(DeviceContext context, float[] torch, DType type)
     {

@@ -1,4 +1,5 @@
 // A 3-D convolution made of two: over each frame, then over time at each pixel (Singer et al. 2022, Make-A-Video).
+using FashionFlow.Autograd;
 using FashionFlow.Tensors;
 
 namespace FashionFlow.Layers;
@@ -61,7 +62,7 @@ public sealed class PseudoConv3d : Module
         var picture = s.Rank == 4;
         var video = picture ? x.Reshape(s[0], 1, s[1], s[2], s[3]) : x;
         var time = enableTime && !picture;
-        var y = Ops.PseudoConv3d(
+        var y = Functional.PseudoConv3d(
             video,
             _spatialWeight!.Value,
             _spatialBias!.Value,

@@ -1,4 +1,5 @@
 // Halving and doubling of pictures, and of frame counts, by folding into channels and back.
+using FashionFlow.Autograd;
 using FashionFlow.Tensors;
 
 namespace FashionFlow.Layers;
@@ -22,8 +23,8 @@ public sealed class Downsample : Module
     public Tensor Forward(Tensor x, bool enableTime = true)
     {
         using var scope = TensorScope.Begin();
-        var y = _space.Forward(Ops.SpaceToDepth(x));
-        return Return(scope, _time is null || !enableTime ? y : _time.Forward(Ops.FoldFrames(y)));
+        var y = _space.Forward(Functional.SpaceToDepth(x));
+        return Return(scope, _time is null || !enableTime ? y : _time.Forward(Functional.FoldFrames(y)));
     }
 }
 
@@ -46,7 +47,7 @@ public sealed class Upsample : Module
     public Tensor Forward(Tensor x, bool enableTime = true)
     {
         using var scope = TensorScope.Begin();
-        var y = Ops.DepthToSpace(_space.Forward(x));
-        return Return(scope, _time is null || !enableTime ? y : Ops.UnfoldFrames(_time.Forward(y)));
+        var y = Functional.DepthToSpace(_space.Forward(x));
+        return Return(scope, _time is null || !enableTime ? y : Functional.UnfoldFrames(_time.Forward(y)));
     }
 }

@@ -1,4 +1,5 @@
 // Two convolution blocks around a shortcut, the first one steered by the timestep.
+using FashionFlow.Autograd;
 using FashionFlow.Tensors;
 
 namespace FashionFlow.Layers;
@@ -54,10 +55,10 @@ public sealed class ResnetBlock : Module
         }
 
         using var scope = TensorScope.Begin();
-        var scaleShift = timestep is null ? null : _timestep!.Forward(Ops.Silu(timestep));
+        var scaleShift = timestep is null ? null : _timestep!.Forward(Functional.Silu(timestep));
         using var h = _block1.Forward(x, scaleShift, enableTime);
         using var y = _block2.Forward(h, enableTime: enableTime);
         h.Dispose();
-        return Return(scope, _shortcut is null ? Ops.Add(y, x) : _shortcut.Forward(x, residual: y));
+        return Return(scope, _shortcut is null ? Functional.Add(y, x) : _shortcut.Forward(x, residual: y));
     }
 }

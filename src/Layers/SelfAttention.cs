@@ -1,4 +1,5 @@
 // Multi-head self-attention with its layer norm in front, over tokens or over the frames of every pixel.
+using FashionFlow.Autograd;
 using FashionFlow.Tensors;
 
 namespace FashionFlow.Layers;
@@ -40,7 +41,7 @@ public sealed class SelfAttention : Module
         using var query = _query.Forward(normed);
         using var keyValue = _keyValue.Forward(normed);
         normed.Dispose();
-        using var attended = Ops.AttentionKv(query, keyValue, _heads, _scale, bias, axis);
+        using var attended = Functional.AttentionKv(query, keyValue, _heads, _scale, bias, axis);
         return Return(scope, _out.Forward(attended, residual: residual));
     }
 }

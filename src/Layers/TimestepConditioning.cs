@@ -1,4 +1,5 @@
 // Turns a timestep into the vector that steers the residual blocks.
+using FashionFlow.Autograd;
 using FashionFlow.Gpu;
 using FashionFlow.Tensors;
 
@@ -24,7 +25,7 @@ public sealed class TimestepConditioning : Module
         var embedding = Ops.TimestepEmbedding(timestep, _dim);
         if (embedding.DType != _linear.Type)
         {
-            embedding = Ops.Cast(embedding, _linear.Type);
+            embedding = Functional.Cast(embedding, _linear.Type);
         }
 
         return Return(scope, _linear.Forward(embedding, Epilogue.Silu));

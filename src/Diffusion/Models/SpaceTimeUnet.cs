@@ -1,4 +1,5 @@
 // The denoising network: a U-Net over space and, on levels that ask for it, time.
+using FashionFlow.Autograd;
 using FashionFlow.Layers;
 using FashionFlow.Tensors;
 
@@ -68,6 +69,12 @@ public sealed class SpaceTimeUnet : Module
         }
     }
 
+    /// <summary>
+    /// Whether blocks are computed again on the way back instead of keeping their activations: gradients of the same bits for
+    /// a third more work and a fraction of the memory (<see cref="Checkpoint"/>).
+    /// </summary>
+    public bool Recompute { get; set; }
+
     /// <summary>Predicts the noise, of x's shape.</summary>
     /// <param name="x">Video [b, f, h, w, c].</param>
     /// <param name="timestep">[b]; null for a model without.</param>
@@ -83,15 +90,15 @@ public sealed class SpaceTimeUnet : Module
         var skips = new Stack<Tensor>();
         foreach (var level in _downs)
         {
-            h = level.Forward(h, t, context, enableTime, skips);
+            h = level.Forward(h, t, context, enableTime, Recompute, skips);
         }
 
-        h = Next(h, _middle1.Forward(h, t, enableTime));
-        h = Next(h, _middleAttention.Forward(h, enableTime));
-        h = Next(h, _middle2.Forward(h, t, enableTime));
+        h = Next(h, UnetLevels.Run(_middle1, h, t, enableTime, Recompute));
+        h = Next(h, UnetLevels.Run(_middleAttention, h, enableTime, Recompute));
+        h = Next(h, UnetLevels.Run(_middle2, h, t, enableTime, Recompute));
         for (var i = _ups.Count - 1; i >= 0; i--)
         {
-            h = _ups[i].Forward(h, t, context, enableTime, skips);
+            h = _ups[i].Forward(h, t, context, enableTime, Recompute, skips);
         }
 
         return Return(scope, _out.Forward(h, enableTime));
@@ -105,7 +112,7 @@ public sealed class SpaceTimeUnet : Module
     internal static Tensor Join(Stack<Tensor> skips, Tensor h)
     {
         using var skip = skips.Pop();
-        return Next(h, Ops.ConcatChannels(skip, SkipScale, h));
+        return Next(h, Functional.ConcatChannels(skip, SkipScale, h));
     }
 
     private void CheckInputs(Tensor x, Tensor? timestep, Tensor context, bool enableTime)
@@ -148,6 +155,15 @@ internal static class UnetLevels
     // dim 64 and its mirror image (4 x 64 and so on) on the way up.
     private static readonly int[] CrossHeads = [1, 1, 2, 4];
 
+    public static Tensor Run(ResnetBlock block, Tensor h, Tensor? t, bool enableTime, bool recompute)
+        => recompute ? Checkpoint.Run(x => block.Forward(x[0]!, x[1], enableTime), h, t) : block.Forward(h, t, enableTime);
+
+    public static Tensor Run(SpatioTemporalAttention block, Tensor h, bool enableTime, bool recompute)
+        => recompute ? Checkpoint.Run(x => block.Forward(x[0]!, enableTime), h) : block.Forward(h, enableTime);
+
+    public static Tensor Run(AttentionBlock block, Tensor h, Tensor context, bool recompute)
+        => recompute ? Checkpoint.Run(x => block.Forward(x[0]!, x[1]!), h, context) : block.Forward(h, context);
+
     public static AttentionBlock CrossAttention(UnetOptions o, int level, int channels)
     {
         var heads = CrossHeads[level];
@@ -179,19 +195,19 @@ internal sealed class UnetDownLevel : Module
         _cross = Add("4", UnetLevels.CrossAttention(o, level, outputs));
     }
 
-    public Tensor Forward(Tensor h, Tensor? t, Tensor context, bool enableTime, Stack<Tensor> skips)
+    public Tensor Forward(Tensor h, Tensor? t, Tensor context, bool enableTime, bool recompute, Stack<Tensor> skips)
     {
-        h = Next(h, _first.Forward(h, t, enableTime));
+        h = Next(h, UnetLevels.Run(_first, h, t, enableTime, recompute));
         skips.Push(h.AddReference());
         foreach (var block in _rest)
         {
-            h = Next(h, block.Forward(h, enableTime: enableTime));
+            h = Next(h, UnetLevels.Run(block, h, null, enableTime, recompute));
         }
 
-        h = _attention is null ? h : Next(h, _attention.Forward(h, enableTime));
+        h = _attention is null ? h : Next(h, UnetLevels.Run(_attention, h, enableTime, recompute));
         skips.Push(h.AddReference());
         h = Next(h, _down.Forward(h, enableTime));
-        return Next(h, _cross.Forward(h, context));
+        return Next(h, UnetLevels.Run(_cross, h, context, recompute));
     }
 }
 
@@ -217,18 +233,18 @@ internal sealed class UnetUpLevel : Module
         _cross = Add("4", UnetLevels.CrossAttention(o, level, inputs));
     }
 
-    public Tensor Forward(Tensor h, Tensor? t, Tensor context, bool enableTime, Stack<Tensor> skips)
+    public Tensor Forward(Tensor h, Tensor? t, Tensor context, bool enableTime, bool recompute, Stack<Tensor> skips)
     {
         h = Next(h, _up.Forward(h, enableTime));
         h = SpaceTimeUnet.Join(skips, h);
-        h = Next(h, _first.Forward(h, t, enableTime));
+        h = Next(h, UnetLevels.Run(_first, h, t, enableTime, recompute));
         h = SpaceTimeUnet.Join(skips, h);
         foreach (var block in _rest)
         {
-            h = Next(h, block.Forward(h, enableTime: enableTime));
+            h = Next(h, UnetLevels.Run(block, h, null, enableTime, recompute));
         }
 
-        h = _attention is null ? h : Next(h, _attention.Forward(h, enableTime));
-        return Next(h, _cross.Forward(h, context));
+        h = _attention is null ? h : Next(h, UnetLevels.Run(_attention, h, enableTime, recompute));
+        return Next(h, UnetLevels.Run(_cross, h, context, recompute));
     }
 }
