@@ -28,24 +28,30 @@ internal static class CompareCommand
         var reference = new Option<string>("--reference", "-r") { Description = "Stored inputs, activations and outputs (safetensors).", HelpName = "IO", Required = true };
         var caseName = new Option<string?>("--case") { Description = "One case of the reference. Default: all.", HelpName = "A" };
         var tolerance = CommonOptions.Positive(
-            "--tolerance", "T", "Largest error of an output, relative to the largest stored value; activations may have twice that. Default: 1e-5.", 1);
+            "--tolerance", "T", "Largest error of an output, relative to the largest stored value; activations may have twice that, gradients five times. Default: 1e-5.", 1);
+        var gradients = new Option<string?>("--gradients", "-g")
+        {
+            Description = "Stored gradients of mean((out - target)^2) of a U-Net: runs the backward pass too and compares each.", HelpName = "GRADS",
+        };
         var device = CommonOptions.Device();
         var json = CommonOptions.Json();
         var command = new WithExamples(
             "compare",
             "Run a model on stored inputs and compare every module with stored results.",
             "compare unet --weights unet.safetensors --reference unet_io.safetensors --case A",
+            "compare unet -w unet.safetensors -r unet_io.safetensors --gradients unet_grads.safetensors",
             "compare clip -w clip.safetensors -r clip_io.safetensors --tolerance 1e-4",
             "compare vae -w vae.safetensors -r vae_io.safetensors --json")
         {
-            model, weights, reference, caseName, tolerance, device, json,
+            model, weights, reference, gradients, caseName, tolerance, device, json,
         };
         command.SetAction(parsed =>
         {
             var (weightsPath, referencePath) = (parsed.GetRequiredValue(weights), parsed.GetRequiredValue(reference));
-            foreach (var path in new[] { weightsPath, referencePath })
+            var gradientsPath = parsed.GetValue(gradients);
+            foreach (var path in new[] { weightsPath, referencePath, gradientsPath })
             {
-                if (!File.Exists(path))
+                if (path is not null && !File.Exists(path))
                 {
                     throw new UserError(ExitCode.Input, $"{path} does not exist");
                 }
@@ -54,7 +60,7 @@ internal static class CompareCommand
             using var context = DeviceContext.Open(parsed.GetRequiredValue(device));
             var limit = parsed.GetValue(tolerance) ?? ModelComparison.DefaultTolerance;
             var results = ModelComparison.Run(
-                context, Parse(parsed.GetRequiredValue(model))!.Value, weightsPath, referencePath, parsed.GetValue(caseName), limit);
+                context, Parse(parsed.GetRequiredValue(model))!.Value, weightsPath, referencePath, parsed.GetValue(caseName), limit, gradientsPath);
             cancellation.ThrowIfCancellationRequested();
             foreach (var result in results)
             {
@@ -85,6 +91,7 @@ internal static class CompareCommand
                 { IsFirstDivergence: true } => ("<-- first divergence", Color.Red),
                 { Passed: false } => ("beyond its limit", Color.Red),
                 { IsOutput: true } => ("output", Color.Green),
+                { IsAbsolute: true } => ("zero by structure: the difference itself", Color.Default),
                 _ => (string.Empty, Color.Default),
             };
             table.AddRow(new Text(row.Name), new Text(Number(row.Error)), new Text(Number(row.Limit)), new Text(mark, new Style(color)));
@@ -94,7 +101,7 @@ internal static class CompareCommand
         var name = result.Case.Length == 0 ? string.Empty : $"case {result.Case}: ";
         var failed = result.Rows.Count(r => !r.Passed);
         screen.WriteLine(failed == 0
-            ? $"{name}{(result.Rows.Count == 1 ? "the tensor agrees" : $"all {result.Rows.Count} tensors agree")}; largest error of an output {Number(result.OutputError)}"
+            ? $"{name}{(result.Rows.Count == 1 ? "the tensor agrees" : $"all {result.Rows.Count} tensors agree")}; largest error of an output {Number(result.OutputError)}{(result.GradientError is { } error ? $", of a gradient {Number(error)}" : string.Empty)}"
             : $"{name}{failed} of {result.Rows.Count} tensors differ, the first is {result.Rows.First(r => r.IsFirstDivergence).Name}");
     }
 
@@ -103,6 +110,11 @@ internal static class CompareCommand
         line.WriteString("case", result.Case);
         line.WriteBoolean("passed", result.Passed);
         WriteNumber("output_error", result.OutputError);
+        if (result.GradientError is { } gradientError)
+        {
+            WriteNumber("gradient_error", gradientError);
+        }
+
         line.WriteString("first_divergence", result.Rows.FirstOrDefault(r => r.IsFirstDivergence)?.Name);
         line.WriteStartArray("tensors");
         foreach (var row in result.Rows)
@@ -113,6 +125,7 @@ internal static class CompareCommand
             line.WriteNumber("limit", row.Limit);
             line.WriteBoolean("passed", row.Passed);
             line.WriteBoolean("output", row.IsOutput);
+            line.WriteBoolean("absolute", row.IsAbsolute);
             line.WriteEndObject();
         }
 

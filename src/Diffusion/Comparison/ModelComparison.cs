@@ -30,7 +30,9 @@ public enum ComparedModel
 /// <param name="Limit">What the error may be.</param>
 /// <param name="IsOutput">Whether it is an output; activations have twice an output's limit.</param>
 /// <param name="IsFirstDivergence">Whether it is the first, in the order of execution, beyond its limit.</param>
-public sealed record ComparisonRow(string Name, double Error, double Limit, bool IsOutput, bool IsFirstDivergence = false)
+/// <param name="IsAbsolute">Whether the error is the difference itself: of a gradient that is zero but for rounding.</param>
+public sealed record ComparisonRow(
+    string Name, double Error, double Limit, bool IsOutput, bool IsFirstDivergence = false, bool IsAbsolute = false)
 {
     /// <summary>Whether the error is within the limit.</summary>
     public bool Passed => Error <= Limit;
@@ -46,6 +48,10 @@ public sealed record ComparisonResult(string Case, IReadOnlyList<ComparisonRow> 
 
     /// <summary>The largest error of an output.</summary>
     public double OutputError => Rows.Where(r => r.IsOutput).Max(r => r.Error);
+
+    /// <summary>The largest error of a gradient, of those that are not zero by structure; null where none was compared.</summary>
+    public double? GradientError => Rows.Where(r => r is { IsAbsolute: false } && r.Name.StartsWith(GradientComparison.Prefix, StringComparison.Ordinal))
+        .Select(r => (double?)r.Error).Max();
 }
 
 /// <summary>Compares a model with a reference file, module by module, in the golden files' naming.</summary>
@@ -60,7 +66,11 @@ public static class ModelComparison
     /// <param name="weightsPath">Its weights.</param>
     /// <param name="referencePath">Stored inputs, outputs and, where there are, activations.</param>
     /// <param name="caseName">One case of the file; null for all of them.</param>
-    /// <param name="tolerance">Limit of outputs; activations have twice that.</param>
+    /// <param name="tolerance">Limit of outputs; activations have twice that, gradients five times.</param>
+    /// <param name="gradientsPath">
+    /// Stored gradients of mean((out - target)^2) by input, context and every parameter of a U-Net, for the case that the
+    /// file's metadata names; null to run forward only.
+    /// </param>
     /// <returns>One result a case.</returns>
     /// <exception cref="ModelException">The reference file lacks what the model needs.</exception>
     /// <exception cref="WeightLoadException">The weights do not fit.</exception>
@@ -70,7 +80,8 @@ public static class ModelComparison
         string weightsPath,
         string referencePath,
         string? caseName = null,
-        double tolerance = DefaultTolerance)
+        double tolerance = DefaultTolerance,
+        string? gradientsPath = null)
     {
         using var weights = SafetensorsFile.Open(weightsPath);
         using var file = SafetensorsFile.Open(referencePath);
@@ -90,16 +101,35 @@ public static class ModelComparison
             ComparedModel.Clip => "pixel_values",
             _ => "in.clip",
         };
-        return [.. reference.Cases(input, caseName).Select(c => RunCase(context, module, reference, c, tolerance))];
+        if (gradientsPath is null)
+        {
+            return [.. reference.Cases(input, caseName).Select(c => RunCase(context, module, reference, c, tolerance, gradients: null))];
+        }
+
+        using var gradientFile = SafetensorsFile.Open(gradientsPath);
+        var gradients = new GradientComparison(gradientFile, gradientsPath);
+        var names = reference.Cases(input, caseName);
+        return module is not SpaceTimeUnet ? throw new ModelException($"{gradientsPath}: gradients are compared for the U-Net alone")
+            : caseName is null && names.Contains(gradients.Case ?? "") ? [RunCase(context, module, reference, gradients.Case ?? "", tolerance, gradients)]
+            : names.Count == 1 && (gradients.Case is null || gradients.Case == names[0]) ? [RunCase(context, module, reference, names[0], tolerance, gradients)]
+            : throw new ModelException($"{gradientsPath}: it holds the gradients of case \"{gradients.Case}\"; {reference.Path} was asked for {string.Join(", ", names)}");
     }
 
-    private static ComparisonResult RunCase(DeviceContext context, Module module, ReferenceFile reference, string caseName, double tolerance)
+    private static ComparisonResult RunCase(
+        DeviceContext context, Module module, ReferenceFile reference, string caseName, double tolerance, GradientComparison? gradients)
     {
         using var scope = TensorScope.Begin();
         var comparison = new CaseComparison(context, reference, caseName, tolerance);
         try
         {
-            RunModel(module, comparison);
+            if (gradients is null)
+            {
+                RunModel(module, comparison);
+            }
+            else
+            {
+                gradients.Run((SpaceTimeUnet)module, comparison);
+            }
         }
         catch (ArgumentException e)
         {
@@ -133,11 +163,15 @@ public static class ModelComparison
     }
 
     private static void RunUnet(SpaceTimeUnet unet, CaseComparison comparison)
+        => RunUnet(unet, comparison, comparison.Input("x"), comparison.Input("context"));
+
+    internal static Tensor RunUnet(SpaceTimeUnet unet, CaseComparison comparison, Tensor x, Tensor context)
     {
         unet.Observer = (path, activation) => comparison.Compare($"act.{path}", activation);
         var timestep = unet.Options.ConditionOnTimestep ? comparison.Input("timestep") : null;
-        var y = unet.Forward(comparison.Input("x"), timestep, comparison.Input("context"), comparison.Switch("enable_time", fallback: true));
+        var y = unet.Forward(x, timestep, context, comparison.Switch("enable_time", fallback: true));
         comparison.Compare("out", y, isOutput: true);
+        return y;
     }
 
     private static void RunVae(AutoencoderKl vae, CaseComparison comparison)
@@ -307,7 +341,14 @@ internal sealed class CaseComparison(DeviceContext context, ReferenceFile refere
         return new ComparisonResult(caseName, [.. _rows.Select((r, i) => i == first ? r with { IsFirstDivergence = true } : r)]);
     }
 
-    private static double Error(Tensor ours, Shape shape, float[] stored)
+    /// <summary>Adds a row that was compared elsewhere.</summary>
+    public void Add(ComparisonRow row) => _rows.Add(row);
+
+    /// <summary>The limit of outputs.</summary>
+    public double Tolerance => tolerance;
+
+    /// <summary>The largest difference of ours, channels last, from what is stored, relative to the largest stored value.</summary>
+    public static double Error(Tensor ours, Shape shape, float[] stored)
     {
         var expected = ChannelOrder.LastShape(shape);
         if (ours.Shape.Rank != expected.Rank || !ours.Shape.Lengths[1..].SequenceEqual(expected.Lengths[1..]) || ours.Shape[0] < expected[0])
@@ -318,6 +359,13 @@ internal sealed class CaseComparison(DeviceContext context, ReferenceFile refere
         using var leading = ours.Narrow(0, expected[0]);
         var values = leading.DType == DType.Float64 ? leading.ToArray<double>() : Array.ConvertAll(leading.ToArray<float>(), x => (double)x);
         var wanted = ChannelOrder.ToLast(stored, shape);
+        var (difference, largest) = Difference(values, wanted);
+        return difference == 0 ? 0 : difference / largest;
+    }
+
+    /// <summary>The largest difference, infinite where one is not a number, and the largest wanted value.</summary>
+    public static (double Difference, double Largest) Difference(ReadOnlySpan<double> values, ReadOnlySpan<float> wanted)
+    {
         var (largest, difference) = (0.0, 0.0);
         for (var i = 0; i < wanted.Length; i++)
         {
@@ -326,7 +374,7 @@ internal sealed class CaseComparison(DeviceContext context, ReferenceFile refere
             largest = Math.Max(largest, Math.Abs(wanted[i]));
         }
 
-        return difference == 0 ? 0 : difference / largest;
+        return (difference, largest);
     }
 
     private string Full(string name) => caseName.Length == 0 ? name : $"{caseName}.{name}";
