@@ -1,4 +1,5 @@
-// From a still picture to the frames of a video: CLIP and autoencoder, adapter, sampling around the U-Net, decoding.
+// From a still picture to the frames of a video: CLIP and autoencoder, adapter, sampling around the U-Net (VideoSampler), decoding
+// (VideoDecoder).
 using FashionFlow.Diffusion.Preprocessing;
 using FashionFlow.Layers;
 using FashionFlow.Tensors;
@@ -64,13 +65,11 @@ public sealed class FashionFlowPipeline : IDisposable
     {
         var o = Resolve(options);
         cancellationToken.ThrowIfCancellationRequested();
-        using var sampler = CreateSampler(o);
         using var scope = TensorScope.Begin();
-        _unet.ChannelNormEpsilon = o.Compatibility.ChannelNormEpsilon;
         progress?.Report(new GenerationProgress(GenerationStage.Encoding, 0, 1));
         var (latent, context) = Encode(picture, o);
         progress?.Report(new GenerationProgress(GenerationStage.Encoding, 1, 1));
-        var video = Sample(sampler, latent, context, o, progress, cancellationToken);
+        var video = new VideoSampler(_context, Configuration, _unet).Sample(latent, context, o, progress, cancellationToken);
         Decode(video, progress, onFrame, cancellationToken);
     }
 
@@ -80,20 +79,7 @@ public sealed class FashionFlowPipeline : IDisposable
     /// <param name="onFrame">Gets each frame as soon as it is decoded, in order. Its memory is used for the next one: copy what is to be kept.</param>
     /// <param name="cancellationToken">Looked at between frames.</param>
     public void Decode(Tensor video, IProgress<GenerationProgress>? progress, Action<int, Rgb8Image> onFrame, CancellationToken cancellationToken = default)
-    {
-        using var scope = TensorScope.Begin();
-        var s = video.Shape;
-        var frames = video.Reshape(s[1], s[2], s[3], s[4]);
-        var picture = new Rgb8Image(s[3] * Configuration.Vae.Downscale, s[2] * Configuration.Vae.Downscale);
-        progress?.Report(new GenerationProgress(GenerationStage.Decoding, 0, s[1]));
-        for (var i = 0; i < s[1]; i++)
-        {
-            cancellationToken.ThrowIfCancellationRequested();
-            DecodeFrame(frames, i, picture);
-            onFrame(i, picture);
-            progress?.Report(new GenerationProgress(GenerationStage.Decoding, i + 1, s[1]));
-        }
-    }
+        => VideoDecoder.Decode(_vae, video, progress, onFrame, cancellationToken);
 
     /// <summary>Frees the weights.</summary>
     public void Dispose()
@@ -146,64 +132,5 @@ public sealed class FashionFlowPipeline : IDisposable
         using var scope = TensorScope.Begin();
         var noise = Ops.Randn(_context, moments.Shape.With(-1, moments.Shape[-1] / 2), seed, purpose);
         return scope.Keep(Ops.PosteriorSample(moments, noise, Configuration.Vae.ScalingFactor));
-    }
-
-    private ISampler CreateSampler(GenerationOptions o)
-    {
-        var schedule = new NoiseSchedule(Configuration.Schedule, o.Compatibility.SchedulePrecision);
-        var timesteps = schedule.Spread(o.Steps!.Value);
-        return o.Sampler switch
-        {
-            SamplerKind.Ddpm => new DdpmSampler(_context, schedule, timesteps),
-            SamplerKind.Ddim => new DdimSampler(_context, schedule, timesteps, o.Eta),
-            _ => throw new ModelException($"unknown sampler {o.Sampler}"),
-        };
-    }
-
-    /// <summary>The denoised video [1, f, h, w, c].</summary>
-    private Tensor Sample(
-        ISampler sampler,
-        Tensor latent,
-        Tensor context,
-        GenerationOptions o,
-        IProgress<GenerationProgress>? progress,
-        CancellationToken cancellationToken)
-    {
-        using var scope = TensorScope.Begin();
-        var steps = sampler.Timesteps.Count;
-        Shape shape = [1, o.Frames!.Value, latent.Shape[1], latent.Shape[2], latent.Shape[3]];
-        var video = Ops.Randn(_context, shape, o.Seed, "initial video");
-        Ops.PutFirstFrame(video, latent);
-        progress?.Report(new GenerationProgress(GenerationStage.Sampling, 0, steps));
-        for (var step = 0; step < steps; step++)
-        {
-            cancellationToken.ThrowIfCancellationRequested();
-            var next = Denoise(sampler, step, video, latent, context, o.Seed);
-            video.Dispose();
-            video = next;
-
-            // The step's work is done before it is called done; a kernel's error shows at the step that raised it.
-            _context.Stream.Synchronize();
-            progress?.Report(new GenerationProgress(GenerationStage.Sampling, step + 1, steps));
-        }
-
-        return scope.Keep(video);
-    }
-
-    private Tensor Denoise(ISampler sampler, int step, Tensor video, Tensor latent, Tensor context, ulong seed)
-    {
-        using var scope = TensorScope.Begin();
-        var timestep = Configuration.Unet.ConditionOnTimestep ? sampler.NetworkTimestep(step) : null;
-        var predicted = _unet.Forward(video, timestep, context);
-        var noise = sampler.NeedsNoise ? Ops.Randn(_context, video.Shape, seed, "step noise", step * video.Count) : null;
-        return scope.Keep(sampler.Step(step, video, predicted, noise, latent));
-    }
-
-    /// <summary>Decodes one of the latents [f, h, w, c], scaled as sampling leaves them, into <paramref name="picture"/>.</summary>
-    private void DecodeFrame(Tensor frames, int index, Rgb8Image picture)
-    {
-        using var scope = TensorScope.Begin();
-        var latent = Ops.Scale(frames.Narrow(index, 1), 1 / Configuration.Vae.ScalingFactor);
-        Ops.ToRgb8(_vae.Decode(latent)).CopyTo<byte>(picture.Data);
     }
 }

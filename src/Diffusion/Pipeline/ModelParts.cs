@@ -6,7 +6,7 @@ using FashionFlow.Tensors.Weights;
 namespace FashionFlow.Diffusion;
 
 /// <summary>Loads the parts of models.</summary>
-internal static class ModelParts
+public static class ModelParts
 {
     /// <summary>Loads a part.</summary>
     /// <param name="module">The network.</param>
