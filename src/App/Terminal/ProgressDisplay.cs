@@ -36,9 +36,9 @@ internal abstract class ProgressDisplay
     /// <summary>
     /// Tells that <paramref name="done"/> of <paramref name="total"/> parts (<paramref name="unit"/>: "step", "frame") of a stage
     /// are done, and that tensors took <paramref name="peakBytes"/> of device memory at most so far. The first report of a
-    /// stage, with 0 done, starts its clock.
+    /// stage, with 0 done, starts its clock. A <paramref name="note"/> says what else is known of the part just done.
     /// </summary>
-    public abstract void Report(string stage, string unit, int done, int total, long peakBytes);
+    public abstract void Report(string stage, string unit, int done, int total, long peakBytes, string? note = null);
 
     /// <summary>"1.4 s", "35 s", "2 min 05 s", "1 h 12 min".</summary>
     public static string Duration(TimeSpan time) => time.TotalSeconds switch
@@ -62,10 +62,11 @@ internal abstract class ProgressDisplay
 
         public TimeSpan Elapsed => Stopwatch.GetElapsedTime(_start);
 
-        public string Describe(string unit, int done, int total, long peakBytes)
+        public string Describe(string unit, int done, int total, long peakBytes, string? note)
         {
             var text = Describe(unit, done, total);
-            return text.Length == 0 || peakBytes == 0 ? text : $"{text}, peak {Memory(peakBytes)}";
+            text = text.Length == 0 || peakBytes == 0 ? text : $"{text}, peak {Memory(peakBytes)}";
+            return note is null || text.Length == 0 ? text : $"{text}, {note}";
         }
 
         private string Describe(string unit, int done, int total)
@@ -92,7 +93,7 @@ internal abstract class ProgressDisplay
 
     private sealed class Silence : ProgressDisplay
     {
-        public override void Report(string stage, string unit, int done, int total, long peakBytes)
+        public override void Report(string stage, string unit, int done, int total, long peakBytes, string? note = null)
         {
         }
     }
@@ -101,7 +102,7 @@ internal abstract class ProgressDisplay
     {
         private readonly Dictionary<string, (ProgressTask Task, Clock Clock)> _stages = [];
 
-        public override void Report(string stage, string unit, int done, int total, long peakBytes)
+        public override void Report(string stage, string unit, int done, int total, long peakBytes, string? note = null)
         {
             if (!_stages.TryGetValue(stage, out var bar))
             {
@@ -109,7 +110,7 @@ internal abstract class ProgressDisplay
                 _stages.Add(stage, bar);
             }
 
-            rates.Texts[bar.Task.Id] = bar.Clock.Describe(unit, done, total, peakBytes);
+            rates.Texts[bar.Task.Id] = bar.Clock.Describe(unit, done, total, peakBytes, note);
             bar.Task.Value = done;
         }
     }
@@ -130,7 +131,7 @@ internal abstract class ProgressDisplay
         private long _last;
         private int _tenth;
 
-        public override void Report(string stage, string unit, int done, int total, long peakBytes)
+        public override void Report(string stage, string unit, int done, int total, long peakBytes, string? note = null)
         {
             if (!_stages.TryGetValue(stage, out var clock))
             {
@@ -139,7 +140,7 @@ internal abstract class ProgressDisplay
             }
 
             // A line for every tenth of a slow stage, at most one in ten seconds, and one for its end.
-            var text = clock.Describe(unit, done, total, peakBytes);
+            var text = clock.Describe(unit, done, total, peakBytes, note);
             var tenth = done * 10 / Math.Max(total, 1);
             if (done >= total || (tenth > _tenth && Stopwatch.GetElapsedTime(_last) >= Pause))
             {

@@ -18,6 +18,7 @@ public sealed record CompatibilityOptions
         ChannelNormEpsilon = ChanLayerNorm.HalfEpsilon,
         SchedulePrecision = SchedulePrecision.Reference,
         Fit = PictureFit.Stretch,
+        SumsFrameLosses = true,
     };
 
     /// <summary>The oddities put right (<c>--compat fixed</c>).</summary>
@@ -53,6 +54,12 @@ public sealed record CompatibilityOptions
     /// stretches it, which makes a garment wider or narrower than it is.
     /// </summary>
     public required PictureFit Fit { get; init; }
+
+    /// <summary>
+    /// Whether a training's loss is the sum over frames of each frame's mean squared error, as the reference's, or their mean:
+    /// the sum ties the learning rate to the window's length. Generating does not look at it.
+    /// </summary>
+    public bool SumsFrameLosses { get; init; }
 
     /// <summary>The options of that name.</summary>
     /// <exception cref="ModelException">There are none of that name.</exception>
