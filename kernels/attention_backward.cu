@@ -248,7 +248,11 @@ __device__ __forceinline__ void attend_backward(
             const T sum = sum_of<SIDE>(exponential);
             const T weight = query < query_count ? exponential / sum : T(0);
             const T mean = sum_of<SIDE>(weight * weight_gradient[i]);
-            const T score_gradient = weight * (weight_gradient[i] - mean);
+            const T rough = weight * (weight_gradient[i] - mean);
+
+            // A row of score gradients sums to zero: what rounding left of it is taken out again, as everything before a softmax that
+            // all keys share has no gradient, and sums over many rows would show it.
+            const T score_gradient = fma_of(-weight, sum_of<SIDE>(rough), rough);
             bias_gradient[i] += score_gradient;
             value_columns[query * SIDE + key] = weight;
             key_columns[query * SIDE + key] = score_gradient;
@@ -316,18 +320,23 @@ __device__ __forceinline__ void softmax_backward(
         top = own > top ? own : top;
     });
     top = warp_max(top);
-    T sum = 0;
-    T mean = 0;
+    double sum = 0;
+    double product = 0;
     each_of_row(0, columns, threadIdx.x, WARP_SIZE, [&](int i, bool counts) {
-        const T weight = exp_of(score(i) - top);
-        sum += counts ? weight : T(0);
-        mean = fma_of(counts ? weight : T(0), gradient[i], mean);
+        const T weight = counts ? exp_of(score(i) - top) : T(0);
+        sum += weight;
+        product = fma_of(static_cast<double>(weight), static_cast<double>(gradient[i]), product);
     });
-    const T inverse = T(1) / warp_sum(sum);
-    mean = warp_sum(mean) * inverse;
+    sum = warp_sum(sum);
+    const double exact = warp_sum(product) / sum;
+    const T inverse = static_cast<T>(1.0 / sum);
+
+    // In two parts: a row of score gradients sums to zero, and what rounding the mean would leave of it, sums over many rows show.
+    const T mean = static_cast<T>(exact);
+    const T rest = static_cast<T>(exact - mean);
     each_of_row(0, columns, threadIdx.x, WARP_SIZE, [&](int i, bool counts) {
         const T weight = exp_of(score(i) - top) * inverse;
-        const T score_gradient = weight * (gradient[i] - mean);
+        const T score_gradient = weight * (gradient[i] - mean - rest);
         // Lanes past the end must not store here: they may have found the last column stored already.
         if (counts) {
             scores[i] = weight;
@@ -344,13 +353,13 @@ __device__ __forceinline__ void bias_backward(
     const T* from = gradient + static_cast<long long>(blockIdx.y) * count + i;
     T* to = dbias + blockIdx.y * pitch + i;
     const bool counts = blockIdx.x * blockDim.x + threadIdx.x < count;
-    T sum = add ? *to : T(0);
+    double sum = add ? *to : T(0);
     for (int sequence = 0; sequence < sequences; ++sequence) {
         sum += *from;
         from += static_cast<long long>(heads) * count;
     }
     if (counts) {
-        *to = sum;
+        *to = static_cast<T>(sum);
     }
 }
 
