@@ -65,11 +65,13 @@ public sealed class FashionFlowPipeline : IDisposable
     {
         var o = Resolve(options);
         cancellationToken.ThrowIfCancellationRequested();
+        var videoSampler = new VideoSampler(_context, Configuration, _unet);
+        using var sampler = videoSampler.CreateSampler(o);
         using var scope = TensorScope.Begin();
         progress?.Report(new GenerationProgress(GenerationStage.Encoding, 0, 1));
         var (latent, context) = Encode(picture, o);
         progress?.Report(new GenerationProgress(GenerationStage.Encoding, 1, 1));
-        var video = new VideoSampler(_context, Configuration, _unet).Sample(latent, context, o, progress, cancellationToken);
+        var video = videoSampler.Sample(sampler, latent, context, o, progress, cancellationToken);
         Decode(video, progress, onFrame, cancellationToken);
     }
 

@@ -25,7 +25,34 @@ public sealed class VideoSampler(DeviceContext context, ModelConfiguration confi
         CancellationToken cancellationToken = default)
     {
         var o = configuration.Resolve(options);
-        using var sampler = Create(o);
+        using var sampler = CreateSampler(o);
+        return Sample(sampler, latent, conditioning, o, progress, cancellationToken);
+    }
+
+    /// <summary>The sampler that options name, so that those which do not fit are refused before any work is done.</summary>
+    /// <param name="o">Options with the model's choices filled in.</param>
+    /// <exception cref="ModelException">They do not fit.</exception>
+    internal ISampler CreateSampler(GenerationOptions o)
+    {
+        var schedule = new NoiseSchedule(configuration.Schedule, o.Compatibility.SchedulePrecision);
+        var timesteps = schedule.Spread(o.Steps!.Value);
+        return o.Sampler switch
+        {
+            SamplerKind.Ddpm => new DdpmSampler(context, schedule, timesteps),
+            SamplerKind.Ddim => new DdimSampler(context, schedule, timesteps, o.Eta),
+            _ => throw new ModelException($"unknown sampler {o.Sampler}"),
+        };
+    }
+
+    /// <summary>As the public one, with a sampler that <see cref="CreateSampler"/> made for the same options.</summary>
+    internal Tensor Sample(
+        ISampler sampler,
+        Tensor latent,
+        Tensor conditioning,
+        GenerationOptions o,
+        IProgress<GenerationProgress>? progress,
+        CancellationToken cancellationToken)
+    {
         using var scope = TensorScope.Begin();
         unet.ChannelNormEpsilon = o.Compatibility.ChannelNormEpsilon;
         var steps = sampler.Timesteps.Count;
@@ -46,18 +73,6 @@ public sealed class VideoSampler(DeviceContext context, ModelConfiguration confi
         }
 
         return scope.Keep(video);
-    }
-
-    private ISampler Create(GenerationOptions o)
-    {
-        var schedule = new NoiseSchedule(configuration.Schedule, o.Compatibility.SchedulePrecision);
-        var timesteps = schedule.Spread(o.Steps!.Value);
-        return o.Sampler switch
-        {
-            SamplerKind.Ddpm => new DdpmSampler(context, schedule, timesteps),
-            SamplerKind.Ddim => new DdimSampler(context, schedule, timesteps, o.Eta),
-            _ => throw new ModelException($"unknown sampler {o.Sampler}"),
-        };
     }
 
     private Tensor Denoise(ISampler sampler, int step, Tensor video, Tensor latent, Tensor conditioning, ulong seed)
