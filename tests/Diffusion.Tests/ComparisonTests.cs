@@ -13,6 +13,10 @@ public sealed class ComparisonTests
         ? []
         : [("A", MatmulBackend.Library), ("B", MatmulBackend.Library), ("C", MatmulBackend.Library), ("A", MatmulBackend.Kernels)];
 
+    private static IEnumerable<MatmulBackend> GradientBackends => GoldenFiles.Shared("unet_tiny_grads.safetensors") is null
+        ? []
+        : [MatmulBackend.Library, MatmulBackend.Kernels];
+
     private static IEnumerable<string> AdapterFiles => GoldenFiles.Shared("adapter.safetensors") is { } path ? [path] : [];
 
     [TestCaseSource(nameof(UnetCases))]
@@ -23,6 +27,42 @@ public sealed class ComparisonTests
 
         // All activations of A and B that the file stores; C holds the output alone.
         Assert.That(result.Rows, Has.Count.EqualTo(run.Case switch { "A" => 49, "B" => 25, _ => 1 }));
+    }
+
+    [TestCaseSource(nameof(GradientBackends))]
+    public void Every_gradient_of_the_unet_is_what_the_reference_gives(MatmulBackend backend)
+    {
+        using var context = GoldenFiles.OpenChecked(backend);
+        var result = ModelComparison.Run(
+            context,
+            ComparedModel.Unet,
+            GoldenFiles.Shared("unet_tiny.safetensors")!,
+            GoldenFiles.Shared("unet_tiny_io.safetensors")!,
+            gradientsPath: GoldenFiles.Shared("unet_tiny_grads.safetensors")).Single();
+        context.CheckLeaks();
+        TestContext.Out.WriteLine($"{result.Rows.Count} tensors, largest error of a gradient {result.GradientError:e2}");
+        using (Assert.EnterMultipleScope())
+        {
+            Assert.That(result.Case, Is.EqualTo("A"), "the case that the file's metadata names");
+            Assert.That(result.Rows.Where(r => !r.Passed), Is.Empty);
+
+            // The activations, the loss, x, the context, and 574 parameters, 24 of them zero by structure.
+            Assert.That(result.Rows, Has.Count.EqualTo(49 + 3 + 574));
+            Assert.That(result.Rows.Count(r => r.IsAbsolute), Is.EqualTo(24));
+        }
+    }
+
+    [Test]
+    public void Gradients_of_another_model_or_case_are_refused()
+    {
+        using var folder = new TemporaryFolder();
+        using var context = GoldenFiles.OpenChecked();
+        var gradients = folder["grads.safetensors"];
+        SafetensorsWriter.Write(gradients, [new SafetensorsTensor("loss", [1], [1f])], new Dictionary<string, string> { ["case"] = "Z" });
+        var error = Assert.Throws<ModelException>(() => ModelComparison.Run(
+            context, ComparedModel.Vae, GoldenFiles.Data("vae_tiny.safetensors"), GoldenFiles.Data("vae_tiny_io.safetensors"), gradientsPath: gradients));
+        Assert.That(error!.Message, Does.EndWith("gradients are compared for the U-Net alone"));
+        context.CheckLeaks();
     }
 
     [TestCase("A")]
