@@ -72,7 +72,7 @@ internal static class DemoCommand
             void Announce(string deviceName)
             {
                 Say($"device   {deviceName}");
-                Say($"sampler  {Recipe.Word(options.Sampler)}, {options.Steps} steps, seed {options.Seed}");
+                Say($"sampler  {Recipe.Word(options.Sampler!.Value)}, {options.Steps} steps, seed {options.Seed}");
             }
 
             void Say(string text)

@@ -32,10 +32,10 @@ internal static class GenerateCommand
         var sheet = new Option<bool>("--contact-sheet") { Description = "Write OUT.sheet.png as well: up to 16 of the frames in one picture." };
         var model = CommonOptions.Model();
         var fit = CommonOptions.Choice(
-            "--fit", "A picture of other proportions than the model's: crop its middle, pad it with white, or stretch it. Default: stretch, as the reference does; crop with --compat fixed.", "crop", "pad", "stretch");
+            "--fit", "A picture of other proportions than the model's: crop its middle, pad it with white, or stretch it. Default: by the mode: stretch, as the reference does, with fashionflow, crop with fixed.", "crop", "pad", "stretch");
         var inputFrame = CommonOptions.Count("--input-frame", "N", "Which frame of a video or animation is the picture, from 0. Default: 0.", 0, int.MaxValue);
-        var steps = CommonOptions.Count("--steps", "N", "Denoising steps. Default: the model's, else 1000 for ddpm and 50 for ddim.", 1, 1_000_000);
-        var sampler = CommonOptions.Choice("--sampler", "How the video is denoised. Default: ddpm, the reference's; ddim needs fewer steps.", "ddpm", "ddim");
+        var steps = CommonOptions.Count("--steps", "N", "Denoising steps. Default: the model's for its sampler, else 1000 for ddpm and 50 for ddim.", 1, 1_000_000);
+        var sampler = CommonOptions.Choice("--sampler", "How the video is denoised; ddim needs fewer steps. Default: the model's, else ddpm, the reference's.", "ddpm", "ddim");
         var seed = CommonOptions.Seed();
         var videos = CommonOptions.Count("--num-videos", "N", "Videos a picture, with the seeds S, S+1 and so on. Default: 1.", 1, 10_000);
         var frames = CommonOptions.Count("--frames", "F", "Frames of the video; the full-size model needs an even number. Default: the model's.", 1, 100_000);
@@ -44,7 +44,7 @@ internal static class GenerateCommand
         var threads = CommonOptions.Threads();
         var compat = CommonOptions.Choice(
             "--compat",
-            "fashionflow: as the reference does it, oddities included, for its released weights (default); fixed: without them, for newly trained ones.",
+            "fashionflow: as the reference does it, oddities included, for its released weights; fixed: without them, for newly trained ones. Default: the model's, else fashionflow.",
             "fashionflow",
             "fixed");
         var quiet = CommonOptions.Quiet();
@@ -69,11 +69,11 @@ internal static class GenerateCommand
             using var maker = new VideoMaker(parsed.GetValue(model) ?? Places.DemoModel(), parsed.GetRequiredValue(device), parsed.GetValue(threads) ?? 0);
             var options = maker.Resolve(new GenerationOptions
             {
-                Sampler = parsed.GetValue(sampler) == "ddim" ? SamplerKind.Ddim : SamplerKind.Ddpm,
+                Sampler = parsed.GetValue(sampler) is { } way ? Enum.Parse<SamplerKind>(way, ignoreCase: true) : null,
                 Steps = parsed.GetValue(steps),
                 Frames = parsed.GetValue(frames),
                 Fit = parsed.GetValue(fit) is { } word ? Enum.Parse<PictureFit>(word, ignoreCase: true) : null,
-                Compatibility = CompatibilityOptions.Parse(parsed.GetValue(compat) ?? "fashionflow"),
+                Compatibility = parsed.GetValue(compat) is { } mode ? CompatibilityOptions.Parse(mode) : null,
             });
             var framesPerSecond = parsed.GetValue(fps) ?? maker.Configuration.FrameRate;
             if (framesPerSecond > plan.Format.MostFramesPerSecond)
@@ -171,7 +171,7 @@ internal static class GenerateCommand
             {
                 _announced = true;
                 var seeds = plan.Videos[^1].Seed == video.Seed ? $"seed {video.Seed}" : $"seeds {video.Seed} to {plan.Videos[^1].Seed}";
-                screen.Note($"{deviceName}; {Recipe.Word(options.Sampler)}, {options.Steps} steps, {options.Frames} frames, {seeds}, compat {options.Compatibility.Name}");
+                screen.Note($"{deviceName}; {Recipe.Word(options.Sampler!.Value)}, {options.Steps} steps, {options.Frames} frames, {seeds}, compat {options.Compatibility!.Name}");
                 if (maker.Note is { } note)
                 {
                     screen.Note($"note: {note}");

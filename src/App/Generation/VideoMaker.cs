@@ -125,15 +125,16 @@ internal sealed class VideoMaker : IDisposable
     private Recipe Describe(VideoRequest request)
     {
         var (o, c, properties) = (request.Options, Configuration, _context!.Device.Properties);
+        var compat = o.Compatibility!;
         return new Recipe
         {
             Program = VersionCommand.Program,
             Input = new RecipeInput(Path.GetFileName(request.Path), request.Picture.Sha256, request.Frame),
             Model = DescribeModel(),
             Options = new RecipeOptions(
-                Recipe.Word(o.Sampler), o.Steps!.Value, o.Eta, o.Seed, o.Frames!.Value, request.FramesPerSecond, Recipe.Word(o.Fit!.Value), c.PictureWidth, c.PictureHeight),
+                Recipe.Word(o.Sampler!.Value), o.Steps!.Value, o.Eta, o.Seed, o.Frames!.Value, request.FramesPerSecond, Recipe.Word(o.Fit!.Value), c.PictureWidth, c.PictureHeight),
             Compat = new RecipeCompat(
-                o.Compatibility.Name, Recipe.Word(o.Compatibility.ClipRescaling), o.Compatibility.ChannelNormEpsilon, Recipe.Word(o.Compatibility.SchedulePrecision)),
+                compat.Name, Recipe.Word(compat.ClipRescaling), compat.ChannelNormEpsilon, Recipe.Word(compat.SchedulePrecision)),
             Device = new RecipeDevice(_context.Device.Kind, properties.ComputeCapability.ToString(), properties.Name),
             Encoder = new RecipeEncoder(request.Output.Format.Name, request.Output.Format.Encoder is null ? null : _ffmpegVersion ??= Ffmpeg.Version(Ffmpeg.Require())),
         };

@@ -119,6 +119,44 @@ internal static class Plots
         plot.Axes.SetLimits(-0.6, bars.Count - 0.4, least < 0 ? least - room : 0, most > 0 || least == 0 ? most + room : 0);
     });
 
+    /// <summary>Pictures one above the other, as wide as the widest, on white.</summary>
+    /// <param name="pictures">PNG files, at least one, from the top.</param>
+    /// <returns>A PNG file.</returns>
+    /// <exception cref="ArgumentException">There is none, or one is no picture.</exception>
+    public static byte[] Stack(params IReadOnlyList<byte[]> pictures)
+    {
+        if (pictures.Count == 0)
+        {
+            throw new ArgumentException("There is nothing to stack.", nameof(pictures));
+        }
+
+        var images = new List<SKImage>();
+        try
+        {
+            foreach (var picture in pictures)
+            {
+                images.Add(SKImage.FromEncodedData(picture) ?? throw new ArgumentException("A picture to stack is none.", nameof(pictures)));
+            }
+
+            using var surface = SKSurface.Create(new SKImageInfo(images.Max(i => i.Width), images.Sum(i => i.Height)));
+            surface.Canvas.Clear(SKColors.White);
+            var top = 0;
+            foreach (var image in images)
+            {
+                surface.Canvas.DrawImage(image, 0, top);
+                top += image.Height;
+            }
+
+            using var snapshot = surface.Snapshot();
+            using var png = snapshot.Encode(SKEncodedImageFormat.Png, 100);
+            return png.ToArray();
+        }
+        finally
+        {
+            images.ForEach(i => i.Dispose());
+        }
+    }
+
     private static byte[] Draw(PlotText text, int width, int height, Action<Plot> fill)
     {
         // ScottPlot's fonts are global.

@@ -19,8 +19,10 @@ internal static class FinishedModel
     /// <param name="modules">The trained parts.</param>
     /// <param name="half">Whether trained weights are rounded to float16.</param>
     /// <param name="scalingFactor">A new autoencoder's scaling factor; null keeps the old one.</param>
+    /// <param name="compatibility">The mode that a denoiser was trained in, which it is to be sampled in; null for other parts.</param>
     /// <exception cref="UserError">It cannot be written.</exception>
-    public static void Write(string target, string source, IReadOnlyList<TrainedModule> modules, bool half, double? scalingFactor)
+    public static void Write(
+        string target, string source, IReadOnlyList<TrainedModule> modules, bool half, double? scalingFactor, CompatibilityOptions? compatibility)
     {
         using var output = PendingOutput.Folder(target, overwrite: true);
         try
@@ -38,7 +40,7 @@ internal static class FinishedModel
                 }
             }
 
-            WriteConfiguration(output.Path, source, scalingFactor);
+            WriteConfiguration(output.Path, source, scalingFactor, compatibility);
             output.Commit();
         }
         catch (Exception e) when (PendingOutput.IsFailure(e))
@@ -65,29 +67,33 @@ internal static class FinishedModel
             metadata);
     }
 
-    private static void WriteConfiguration(string folder, string source, double? scalingFactor)
+    private static void WriteConfiguration(string folder, string source, double? scalingFactor, CompatibilityOptions? compatibility)
     {
         var path = Path.Combine(source, ModelConfiguration.FileName);
-        if (!File.Exists(path) && scalingFactor is null)
+        if (!File.Exists(path) && scalingFactor is null && compatibility is null)
         {
             return;
         }
 
-        var configuration = File.Exists(path)
-            ? JsonNode.Parse(File.ReadAllText(path), documentOptions: new JsonDocumentOptions { CommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true })!.AsObject()
-            : [];
-        if (ModelFiles.All.All(name => File.Exists(Path.Combine(folder, name))))
+        var configuration = File.Exists(path) ? Parse(File.ReadAllText(path)) : [];
+        if (ModelFiles.All.All(name => File.Exists(Path.Combine(folder, name))) && configuration.Remove("seed"))
         {
-            // Nothing is left that a seed would make.
-            configuration.Remove("seed");
+            // Nothing is left that a seed would make, and what was said of such weights is no longer true.
             configuration.Remove("start");
+            configuration.Remove("note");
+        }
+
+        if (compatibility is not null)
+        {
+            configuration["compat"] = compatibility.Name;
         }
 
         if (scalingFactor is { } factor)
         {
             if (configuration["vae"] is not JsonObject vae)
             {
-                configuration["vae"] = vae = [];
+                // A section here takes the place of the sizes in the weights' metadata: they come along.
+                configuration["vae"] = vae = SizesOf(Path.Combine(folder, ModelFiles.Vae));
             }
 
             vae["scaling_factor"] = factor;
@@ -95,4 +101,13 @@ internal static class FinishedModel
 
         File.WriteAllText(Path.Combine(folder, ModelConfiguration.FileName), configuration.ToJsonString(s_indented) + "\n");
     }
+
+    private static JsonObject SizesOf(string weights)
+    {
+        using var file = SafetensorsFile.Open(weights);
+        return file.Metadata.TryGetValue("config", out var text) ? Parse(text) : [];
+    }
+
+    private static JsonObject Parse(string json)
+        => JsonNode.Parse(json, documentOptions: new JsonDocumentOptions { CommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true })!.AsObject();
 }

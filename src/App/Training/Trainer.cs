@@ -236,8 +236,8 @@ internal sealed class Trainer : IDisposable
             return;
         }
 
-        events.AddScalar("training/loss", step.Loss, step.Step);
-        events.AddScalar("training/learning_rate", step.LearningRate, step.Step);
+        events.AddScalar(TrainingCurves.Loss, step.Loss, step.Step);
+        events.AddScalar(TrainingCurves.LearningRate, step.LearningRate, step.Step);
         events.AddScalar("training/gradient_norm", step.GradientNorm, step.Step);
         events.AddScalar("training/epoch", _task.EpochsAfter(step.Step), step.Step);
         events.AddScalar("training/seconds_a_step", step.Time.TotalSeconds, step.Step);
@@ -271,15 +271,27 @@ internal sealed class Trainer : IDisposable
     {
         using (_loop.UseAverage())
         {
-            FinishedModel.Write(_run.Model, _settings.Model!, _task.Modules, _settings.Dtype == "f16", ScalingFactor());
+            FinishedModel.Write(
+                _run.Model,
+                _settings.Model!,
+                _task.Modules,
+                _settings.Dtype == "f16",
+                ScalingFactor(),
+                _options.Part == TrainedPart.Denoiser ? _options.Compatibility : null);
         }
 
+        var drawn = TrainingCurves.Write(_run.Events, _run.Curves, _settings.Part!, _screen.Note);
         if (_json)
         {
             _screen.WriteJson(line =>
             {
                 line.WriteString("status", "finished");
                 line.WriteString("model", _run.Model);
+                if (drawn)
+                {
+                    line.WriteString("curves", _run.Curves);
+                }
+
                 line.WriteNumber("step", _loop.Step);
             });
         }

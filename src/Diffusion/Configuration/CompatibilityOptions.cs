@@ -6,7 +6,8 @@ namespace FashionFlow.Diffusion;
 
 /// <summary>
 /// The reference's oddities, one switch each. <see cref="FashionFlow"/> reproduces what its released checkpoint was made
-/// with and sampled with, and is the default for generating; <see cref="Fixed"/> is what a new training should use.
+/// with and sampled with, and is how a model is sampled whose configuration names no mode; <see cref="Fixed"/> is what a new
+/// training should use.
 /// </summary>
 public sealed record CompatibilityOptions
 {

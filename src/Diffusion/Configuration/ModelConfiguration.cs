@@ -54,8 +54,14 @@ public sealed record ModelConfiguration
     /// <summary>Frames a second if nobody says otherwise.</summary>
     public int FrameRate { get; init; } = 25;
 
-    /// <summary>Denoising steps if nobody says otherwise; null for the sampler's own.</summary>
+    /// <summary>The sampler if nobody says otherwise; null for the reference's.</summary>
+    public SamplerKind? Sampler { get; init; }
+
+    /// <summary>Denoising steps if nobody says otherwise; null for the sampler's own. Where the model names a sampler they are of that one alone.</summary>
     public int? Steps { get; init; }
+
+    /// <summary>The mode that the model was trained in, and is sampled in if nobody says otherwise; null for the reference's.</summary>
+    public CompatibilityOptions? Compatibility { get; init; }
 
     /// <summary>The seed of the weights of a model without weight files; null for a model with files.</summary>
     public ulong? WeightSeed { get; init; }
@@ -106,8 +112,11 @@ public sealed record ModelConfiguration
     /// <exception cref="ModelException">They do not fit.</exception>
     public GenerationOptions Resolve(GenerationOptions options)
     {
-        var steps = options.Steps ?? Steps
-            ?? (options.Sampler == SamplerKind.Ddpm ? GenerationOptions.DefaultDdpmSteps : GenerationOptions.DefaultDdimSteps);
+        var sampler = options.Sampler ?? Sampler ?? GenerationOptions.DefaultSampler;
+        var compatibility = options.Compatibility ?? Compatibility ?? CompatibilityOptions.FashionFlow;
+        // As many as DDIM needs are too few for DDPM.
+        var steps = options.Steps ?? (sampler == (Sampler ?? sampler) ? Steps : null)
+            ?? (sampler == SamplerKind.Ddpm ? GenerationOptions.DefaultDdpmSteps : GenerationOptions.DefaultDdimSteps);
         steps = options.Steps is null ? Math.Min(steps, Schedule.Timesteps) : steps;
         var frames = options.Frames ?? Frames;
         if (steps < 1 || steps > Schedule.Timesteps)
@@ -120,7 +129,7 @@ public sealed record ModelConfiguration
             throw new ModelException(problem);
         }
 
-        return options with { Steps = steps, Frames = frames, Fit = options.Fit ?? options.Compatibility.Fit };
+        return options with { Sampler = sampler, Steps = steps, Frames = frames, Fit = options.Fit ?? compatibility.Fit, Compatibility = compatibility };
     }
 
     /// <summary>The U-Net's options for one weights file, as <c>compare</c> needs them.</summary>
@@ -148,7 +157,21 @@ public sealed record ModelConfiguration
             PictureHeight = picture?.Int("height", full.PictureHeight) ?? full.PictureHeight,
             Frames = json.Int("frames", full.Frames),
             FrameRate = json.Int("frame_rate", full.FrameRate),
+            Sampler = json.Text("sampler") switch
+            {
+                null => null,
+                "ddpm" => SamplerKind.Ddpm,
+                "ddim" => SamplerKind.Ddim,
+                var other => throw json.Error($"sampler is \"{other}\"; possible are \"ddpm\" and \"ddim\""),
+            },
             Steps = json.Int("steps", 0, minimum: 0) is > 0 and var steps ? steps : null,
+            Compatibility = json.Text("compat") switch
+            {
+                null => null,
+                "fashionflow" => CompatibilityOptions.FashionFlow,
+                "fixed" => CompatibilityOptions.Fixed,
+                var other => throw json.Error($"compat is \"{other}\"; possible are \"fashionflow\" and \"fixed\""),
+            },
             WeightSeed = json.UInt64("seed"),
             Note = json.Text("note"),
             SeededStart = (json.Text("start") ?? "random") switch

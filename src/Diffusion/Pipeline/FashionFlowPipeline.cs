@@ -121,7 +121,7 @@ public sealed class FashionFlowPipeline : IDisposable
         var pixels = Array.ConvertAll(resized.Data, b => b / 255f);
         var moments = _vae.Encode(Tensor.FromArray<float>(_context, pixels, [1, c.PictureHeight, c.PictureWidth, 3]));
         var latent = SampleLatent(moments, o.Seed, "latent");
-        var clipPixels = new ClipPreprocessor(c.Clip.ImageSize, o.Compatibility.ClipRescaling).Preprocess(resized);
+        var clipPixels = new ClipPreprocessor(c.Clip.ImageSize, o.Compatibility!.ClipRescaling).Preprocess(resized);
         var tokens = _clip.Forward(Tensor.FromArray<float>(_context, clipPixels, [1, c.Clip.ImageSize, c.Clip.ImageSize, 3]));
 
         // The adapter sees a latent of its own: the reference encodes the picture twice, and so samples twice.

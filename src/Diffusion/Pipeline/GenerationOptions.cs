@@ -12,8 +12,11 @@ public sealed record GenerationOptions
     /// <summary>DDIM's steps where neither user nor model say.</summary>
     public const int DefaultDdimSteps = 50;
 
-    /// <summary>The sampler.</summary>
-    public SamplerKind Sampler { get; init; } = SamplerKind.Ddpm;
+    /// <summary>The sampler where neither user nor model say: the reference's.</summary>
+    public const SamplerKind DefaultSampler = SamplerKind.Ddpm;
+
+    /// <summary>The sampler; null for the model's.</summary>
+    public SamplerKind? Sampler { get; init; }
 
     /// <summary>Denoising steps, 1 to the schedule's number of timesteps.</summary>
     public int? Steps { get; init; }
@@ -30,8 +33,8 @@ public sealed record GenerationOptions
     /// <summary>How a picture of other proportions than the model's is fitted; null for the compatibility mode's own way.</summary>
     public PictureFit? Fit { get; init; }
 
-    /// <summary>Which of the reference's oddities to reproduce.</summary>
-    public CompatibilityOptions Compatibility { get; init; } = CompatibilityOptions.FashionFlow;
+    /// <summary>Which of the reference's oddities to reproduce; null for those that the model was trained with.</summary>
+    public CompatibilityOptions? Compatibility { get; init; }
 }
 
 /// <summary>What is being done.</summary>

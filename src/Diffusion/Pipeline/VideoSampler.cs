@@ -34,7 +34,7 @@ public sealed class VideoSampler(DeviceContext context, ModelConfiguration confi
     /// <exception cref="ModelException">They do not fit.</exception>
     internal ISampler CreateSampler(GenerationOptions o)
     {
-        var schedule = new NoiseSchedule(configuration.Schedule, o.Compatibility.SchedulePrecision);
+        var schedule = new NoiseSchedule(configuration.Schedule, o.Compatibility!.SchedulePrecision);
         var timesteps = schedule.Spread(o.Steps!.Value);
         return o.Sampler switch
         {
@@ -54,7 +54,7 @@ public sealed class VideoSampler(DeviceContext context, ModelConfiguration confi
         CancellationToken cancellationToken)
     {
         using var scope = TensorScope.Begin();
-        unet.ChannelNormEpsilon = o.Compatibility.ChannelNormEpsilon;
+        unet.ChannelNormEpsilon = o.Compatibility!.ChannelNormEpsilon;
         var steps = sampler.Timesteps.Count;
         Shape shape = [1, o.Frames!.Value, latent.Shape[1], latent.Shape[2], latent.Shape[3]];
         var video = Ops.Randn(context, shape, o.Seed, "initial video");

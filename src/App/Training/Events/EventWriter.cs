@@ -11,7 +11,9 @@ namespace FashionFlow.App.Training.Events;
 /// </summary>
 internal sealed class EventWriter : IDisposable
 {
-    private const string Prefix = "events.out.tfevents.";
+    /// <summary>How the names of event files start, by which readers know them; a time follows.</summary>
+    public const string Prefix = "events.out.tfevents.";
+
     private const string Suffix = ".fashionflow";
 
     private readonly FileStream _stream;
