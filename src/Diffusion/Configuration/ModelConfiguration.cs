@@ -129,6 +129,11 @@ public sealed record ModelConfiguration
             throw new ModelException(problem);
         }
 
+        if (sampler == SamplerKind.Ddim)
+        {
+            DdimSampler.CheckEta(options.Eta);
+        }
+
         return options with { Sampler = sampler, Steps = steps, Frames = frames, Fit = options.Fit ?? compatibility.Fit, Compatibility = compatibility };
     }
 

@@ -1,4 +1,5 @@
 // Walks a latent video from noise to a picture in steps: ancestral (DDPM) or implicit (DDIM).
+using System.Globalization;
 using FashionFlow.Tensors;
 
 namespace FashionFlow.Diffusion;
@@ -159,14 +160,20 @@ public sealed class DdimSampler : ISampler
     /// <summary>A plan over these timesteps, falling.</summary>
     public DdimSampler(DeviceContext context, NoiseSchedule schedule, IReadOnlyList<int> timesteps, double eta = 0)
     {
-        if (!(eta is >= 0 and <= 1))
-        {
-            throw new ModelException($"eta is {eta}; possible are 0 (no noise) to 1 (as much as ddpm)");
-        }
-
+        CheckEta(eta);
         _eta = eta;
         _plan = new SamplerPlan(context, schedule, timesteps);
         _alphasCumprod = SamplerPlan.Keep(context, _plan.Table((t, _) => schedule.AlphasCumprod[t]));
+    }
+
+    /// <summary>Refuses what is no share of the noise.</summary>
+    /// <exception cref="ModelException">It is below 0 or above 1, or no number.</exception>
+    public static void CheckEta(double eta)
+    {
+        if (!(eta is >= 0 and <= 1))
+        {
+            throw new ModelException(string.Create(CultureInfo.InvariantCulture, $"eta is {eta}; possible are 0 (no noise) to 1 (as much as ddpm)"));
+        }
     }
 
     /// <inheritdoc/>
