@@ -60,6 +60,8 @@ public sealed class BadInputTests : IDisposable
     [TestCase("generate dress.jpg -o out.mp4 --model broken-config", 3, "config.json: not valid JSON at line 1")]
     [TestCase("generate dress.jpg -o out.mp4 --model unknown-key", 3, "config.json: unknown key \"frame\"")]
     [TestCase("generate dress.jpg -o out.mp4 --model odd-size", 3, "a picture of 100 x 640 does not fit")]
+    [TestCase("generate dress.jpg -o out.mp4 --model odd-sampler", 3, "config.json: sampler is \"euler\"; possible are \"ddpm\" and \"ddim\"")]
+    [TestCase("generate dress.jpg -o out.mp4 --model odd-mode", 3, "config.json: compat is \"mine\"; possible are \"fashionflow\" and \"fixed\"")]
     [TestCase("generate dress.jpg -o out.mp4 --sede 1", 2, "'--sede' is not an option of fashionflow generate")]
     [TestCase("verify --jsno made.mp4", 2, "'--jsno' is not an option of fashionflow verify")]
     [TestCase("verify -- --jsno", 3, "--jsno does not exist")]

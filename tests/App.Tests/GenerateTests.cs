@@ -132,6 +132,27 @@ public sealed class GenerateTests : IDisposable
         }
     }
 
+    [TestCase("", "; ddim, 3 steps, 4 frames, seed 0, compat fixed", "ddim", 3, "fixed", "crop")]
+    [TestCase("--sampler ddim --compat fashionflow", "; ddim, 3 steps, 4 frames, seed 0, compat fashionflow", "ddim", 3, "fashionflow", "stretch")]
+    [TestCase("--sampler ddpm --steps 2", "; ddpm, 2 steps, 4 frames, seed 0, compat fixed", "ddpm", 2, "fixed", "crop")]
+    public void A_model_names_its_sampler_and_mode_and_options_come_first(string line, string said, string sampler, int steps, string compat, string fit)
+    {
+        Prepare();
+        Directory.CreateDirectory(_folder["model"]);
+        var json = System.Text.Json.Nodes.JsonNode.Parse(TinyModel.Json)!;
+        (json["seed"], json["sampler"], json["steps"], json["compat"]) = (5, "ddim", 3, "fixed");
+        File.WriteAllText(_folder["model/config.json"], json.ToJsonString());
+        var result = BuiltProgram.RunIn(
+            _folder.Path, null, [.. "generate dress.jpg -o a.mp4 -m model -d virtual".Split(' '), .. line.Split(' ', StringSplitOptions.RemoveEmptyEntries)]);
+        Assert.That(result.ExitCode, Is.Zero, result.Error);
+        Assert.That(result.ErrorLines[0], Does.EndWith(said));
+        var recipe = JsonDocument.Parse(File.ReadAllText(_folder["a.mp4.json"])).RootElement.GetProperty("recipe");
+        var options = recipe.GetProperty("options");
+        Assert.That(
+            (options.GetProperty("sampler").GetString(), options.GetProperty("steps").GetInt32(), recipe.GetProperty("compat").GetProperty("name").GetString(), options.GetProperty("fit").GetString()),
+            Is.EqualTo((sampler, steps, compat, fit)));
+    }
+
     private ProgramResult Generate(string output, params string[] options) => BuiltProgram.RunIn(
         _folder.Path, null,
         ["generate", "dress.jpg", "-o", output, "--frames", "4", "--steps", "2", "--fps", "8", "--compat", "fixed", "--device", "virtual", .. options]);

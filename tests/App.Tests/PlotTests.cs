@@ -82,6 +82,26 @@ public sealed class PlotTests
     }
 
     [Test]
+    public void Stacked_pictures_stand_one_above_the_other_on_white()
+    {
+        var (top, bottom) = (Plots.Lines(Text, Curves, width: 400, height: 200), Plots.Lines(Text, Curves, logarithmic: true, 320, 240));
+        var stack = Plots.Stack(top, bottom);
+        Assert.That(Plots.Stack(top, bottom), Is.EqualTo(stack));
+        using var picture = SKBitmap.Decode(stack);
+        using var upper = SKBitmap.Decode(top);
+        using var lower = SKBitmap.Decode(bottom);
+        using (Assert.EnterMultipleScope())
+        {
+            Assert.That((picture.Width, picture.Height), Is.EqualTo((400, 440)));
+            Assert.That(Pixels(picture, 0, 0, 400, 200), Is.EqualTo(Pixels(upper, 0, 0, 400, 200)));
+            Assert.That(Pixels(picture, 0, 200, 320, 240), Is.EqualTo(Pixels(lower, 0, 0, 320, 240)));
+            Assert.That(Pixels(picture, 320, 200, 80, 240), Has.All.EqualTo(SKColors.White));
+            Assert.That(() => Plots.Stack(), Throws.ArgumentException);
+            Assert.That(() => Plots.Stack(top, [1, 2, 3]), Throws.ArgumentException.With.Message.StartsWith("A picture to stack is none."));
+        }
+    }
+
+    [Test]
     public void What_cannot_be_plotted_is_refused()
     {
         using (Assert.EnterMultipleScope())

@@ -49,6 +49,34 @@ public sealed class ModelConfigurationTests
         Assert.That(c.Frames % c.Unet.FrameMultiple, Is.Zero);
     }
 
+    // What the model says, what a user says, and what then is in force.
+    [TestCase("", null, null, null, "Ddpm 1000 fashionflow Stretch")]
+    [TestCase("", SamplerKind.Ddim, null, "fixed", "Ddim 50 fixed Crop")]
+    [TestCase(""" "compat": "fixed" """, null, null, null, "Ddpm 1000 fixed Crop")]
+    [TestCase(""" "compat": "fixed" """, null, null, "fashionflow", "Ddpm 1000 fashionflow Stretch")]
+    [TestCase(""" "compat": "fashionflow" """, null, null, "fixed", "Ddpm 1000 fixed Crop")]
+    [TestCase(""" "steps": 20 """, null, null, null, "Ddpm 20 fashionflow Stretch")]
+    [TestCase(""" "steps": 20 """, SamplerKind.Ddim, null, null, "Ddim 20 fashionflow Stretch")]
+    [TestCase(""" "sampler": "ddim" """, null, null, null, "Ddim 50 fashionflow Stretch")]
+    [TestCase(""" "sampler": "ddim", "steps": 25, "compat": "fixed" """, null, null, null, "Ddim 25 fixed Crop")]
+    [TestCase(""" "sampler": "ddim", "steps": 25 """, null, 7, null, "Ddim 7 fashionflow Stretch")]
+    [TestCase(""" "sampler": "ddim", "steps": 25 """, SamplerKind.Ddim, null, null, "Ddim 25 fashionflow Stretch")]
+    [TestCase(""" "sampler": "ddim", "steps": 25 """, SamplerKind.Ddpm, null, null, "Ddpm 1000 fashionflow Stretch")]
+    [TestCase(""" "sampler": "ddpm", "steps": 400 """, SamplerKind.Ddim, null, null, "Ddim 50 fashionflow Stretch")]
+    [TestCase(""" "sampler": "ddim", "steps": 25, "schedule": { "timesteps": 10 } """, null, null, null, "Ddim 10 fashionflow Stretch")]
+    public void What_a_user_says_comes_before_what_the_model_says(string members, SamplerKind? sampler, int? steps, string? compat, string expected)
+    {
+        using var folder = new TemporaryFolder();
+        Write(folder, $"{{ {members} }}");
+        var o = ModelConfiguration.ForDirectory(folder.Path).Resolve(new GenerationOptions
+        {
+            Sampler = sampler,
+            Steps = steps,
+            Compatibility = compat is null ? null : CompatibilityOptions.Parse(compat),
+        });
+        Assert.That($"{o.Sampler} {o.Steps} {o.Compatibility!.Name} {o.Fit}", Is.EqualTo(expected));
+    }
+
     [TestCase("""{ "unet": { "dim": "big" } }""", "dim must be a whole number from 1, not \"big\"")]
     [TestCase("""{ "unet": { "dmi": 8 } }""", "unknown key \"dmi\"")]
     [TestCase("""{ "unets": {} }""", "unknown key \"unets\"")]
@@ -61,6 +89,11 @@ public sealed class ModelConfigurationTests
     [TestCase("""{ "picture": { "width": 500 } }""", "multiples of 128")]
     [TestCase("""{ "unet": { "context_dim": 64 } }""", "hidden_size is 768")]
     [TestCase("""{ "start": "warm" }""", "\"random\" and \"training\"")]
+    [TestCase("""{ "sampler": "euler" }""", "sampler is \"euler\"; possible are \"ddpm\" and \"ddim\"")]
+    [TestCase("""{ "sampler": "DDIM" }""", "sampler is \"DDIM\"; possible are")]
+    [TestCase("""{ "sampler": 1 }""", "sampler must be a text, not 1")]
+    [TestCase("""{ "compat": "mine" }""", "compat is \"mine\"; possible are \"fashionflow\" and \"fixed\"")]
+    [TestCase("""{ "compat": true }""", "compat must be a text, not true")]
     [TestCase("""{ "seed": -1 }""", "seed must be a whole number from 0, not -1")]
     [TestCase("""{ "seed": 1 """, "not valid JSON at line 1")]
     [TestCase("[]", "expected a JSON object, not array")]

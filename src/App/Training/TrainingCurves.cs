@@ -31,12 +31,14 @@ internal static class TrainingCurves
     public static bool Write(string events, string target, string part, Action<string> note)
     {
         var curves = EventReader.ReadScalars(events, note);
-        if (!curves.TryGetValue(Loss, out var loss) || !loss.Any(p => double.IsFinite(p.Value) && p.Value > 0))
+        if (!curves.TryGetValue(Loss, out var loss) || !loss.Any(p => double.IsFinite(p.Value)))
         {
             return false;
         }
 
-        var panels = new List<byte[]> { Draw(new PlotText($"Training of the {part}", "step", "loss"), [Of("loss", loss), Of(NameOfMean(loss), Mean(loss))], logarithmic: true, LossRows) };
+        // A loss of 0 throughout, as few easy samples give, has no logarithm.
+        var logarithmic = loss.Any(p => double.IsFinite(p.Value) && p.Value > 0);
+        var panels = new List<byte[]> { Draw(new PlotText($"Training of the {part}", "step", "loss"), [Of("loss", loss), .. WindowOf(loss.Count) > 1 ? [Of(NameOfMean(loss), Mean(loss))] : Array.Empty<Curve>()], logarithmic, LossRows) };
         if (curves.TryGetValue(LearningRate, out var rate) && rate.Any(p => double.IsFinite(p.Value)))
         {
             panels.Add(Draw(new PlotText(string.Empty, "step", "learning rate"), [Of("learning rate", rate)], logarithmic: false, RateRows));

@@ -5,8 +5,8 @@ namespace FashionFlow.Diffusion.Training;
 
 /// <summary>
 /// The folder of a run, locked while this lives: <c>training.json</c> (everything in force), <c>checkpoints/</c>,
-/// <c>events/</c> (TensorBoard), <c>samples/</c>, and at the end <c>model/</c> (what <c>generate --model</c> takes) and
-/// <c>curves.png</c>. The lock is the operating system's: it ends with the process, however that ends.
+/// <c>events/</c> (TensorBoard), <c>samples/</c>, <c>model/</c> (what <c>generate --model</c> takes, written at the end). The
+/// lock is the operating system's: it ends with the process, however that ends.
 /// </summary>
 public sealed class RunFolder : IDisposable
 {
