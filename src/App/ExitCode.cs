@@ -7,7 +7,8 @@ internal static class ExitCode
     /// <summary>Done.</summary>
     public const int Success = 0;
 
-    /// <summary>The program ran and the answer is no: <c>compare</c> found a difference, <c>gradcheck</c> a wrong gradient, <c>doctor</c> something missing.</summary>
+    /// <summary>The program ran and the answer is no: <c>compare</c> found a difference, <c>gradcheck</c> a wrong gradient,
+    /// <c>train</c> a loss that is no number, <c>doctor</c> something missing.</summary>
     public const int Negative = 1;
 
     /// <summary>The command line is not understood, or its values do not fit together.</summary>

@@ -21,10 +21,18 @@ public static class Checkpoint
             return block(inputs);
         }
 
+        // Recorded, though nothing of it is used: a forward pass alone takes fused operators, which round differently.
         Tensor result;
-        using (Tape.NoGrad())
+        using (var tape = Tape.Begin())
         {
-            result = block(inputs);
+            var recorded = block(inputs);
+            if (recorded.History is not Variable variable || variable.Recorder != tape)
+            {
+                return recorded;
+            }
+
+            result = Functional.Detach(recorded);
+            recorded.Dispose();
         }
 
         var count = inputs.Length;
@@ -38,11 +46,7 @@ public static class Checkpoint
             }
 
             using var tape = Tape.Begin();
-            var recomputed = block(again);
-            if (recomputed.RequiresGradient())
-            {
-                tape.Backward(recomputed, call.Gradient);
-            }
+            tape.Backward(block(again), call.Gradient);
         });
     }
 }

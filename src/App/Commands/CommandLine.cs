@@ -24,7 +24,7 @@ internal static class CommandLine
         Exit codes:
           0    done
           1    done, and the answer is no: compare or verify found a difference, gradcheck a wrong
-               gradient, doctor something missing
+               gradient, train a loss that is no number, doctor something missing
           2    the command line is wrong
           3    an input (picture, model, reference) is missing or damaged
           4    the device is not there, or failed
@@ -160,6 +160,7 @@ internal static class CommandLine
             UserError user => (user.ExitCode, user.Message, user.Advice),
             GpuException gpu => (ExitCode.Device, gpu.Message, "see what there is: fashionflow doctor"),
             KernelCompilationException => (ExitCode.Device, e.Message, null),
+            TrainingException => (ExitCode.Negative, e.Message, "its last checkpoint is as it was: try a lower --learning-rate or --clip-norm in another run"),
             ModelException or DatasetException or WeightLoadException or SafetensorsException => (ExitCode.Input, e.Message, null),
             _ => (ExitCode.Internal, $"an error of the program itself: {e.GetType().Name}: {e.Message}", "FASHIONFLOW_DEBUG=1 shows where; please report it"),
         };

@@ -35,7 +35,8 @@ internal static class TrainCommand
             var given = o.Given(parsed);
             if (parsed.GetValue(o.Config) is { } config)
             {
-                given = given.Over(TrainingSettings.Read(config));
+                // A run's record is a configuration too; what it says of its own run stays behind.
+                given = given.Over(TrainingSettings.Read(config) with { Program = null, ModelSha256 = null, DataSha256 = null });
             }
 
             if (given.Data is { } data)
@@ -50,6 +51,13 @@ internal static class TrainCommand
 
             using var run = Open(folder);
             var settings = Decide(run, given, parsed.GetValue(o.Resume));
+            if (File.Exists(run.Settings))
+            {
+                // Of a run that was killed; its lock is ours.
+                PendingOutput.DeleteLeftovers(run.Path);
+                PendingOutput.DeleteLeftovers(run.Samples);
+            }
+
             using var trainer = new Trainer(
                 run, settings, parsed.GetRequiredValue(o.Device), parsed.GetValue(o.Threads) ?? 0, parsed.GetValue(o.Json), screen, cancellation);
             PendingOutput.WriteFile(run.Settings, overwrite: true, settings.WriteTo);
@@ -87,7 +95,6 @@ internal static class TrainCommand
                 throw new UserError(ExitCode.Usage, FormattableString.Invariant($"{run.Path} was started with {name} = {there ?? "none"}, not {here}"), "leave it out, or start another training in another folder");
             }
 
-            // Latents and model may be elsewhere by now; a training goes on with the same ones alone.
             return Check(given.Over(recorded));
         }
 
@@ -97,19 +104,29 @@ internal static class TrainCommand
             throw new UserError(ExitCode.Usage, "--data is missing", settings.Part == "denoiser" ? "make latents with: fashionflow project VIDEOS_DIR -o LATENTS_DIR" : "name a folder of videos");
         }
 
-        return Check(settings with { Program = VersionCommand.Program, ModelSha256 = Hashes(settings.Model!) });
+        return Check(settings with { Program = VersionCommand.Program, ModelSha256 = Hashes(settings.Model!), DataSha256 = HashOfData(settings) });
     }
 
+    /// <summary>Latents and model may be elsewhere by now; a training goes on with the same ones alone.</summary>
     private static TrainingSettings Check(TrainingSettings settings)
     {
+        _ = settings.ToOptions();
+        if (settings.DataSha256 is { } latents && HashOfData(settings) is { } found && found != latents)
+        {
+            throw new UserError(ExitCode.Input, $"the latents in {settings.Data} are not those that the training was started on", "bring them back, or start another training");
+        }
+
         if (settings.ModelSha256 is { } recorded && Hashes(settings.Model!) is var now && !recorded.OrderBy(f => f.Key).SequenceEqual(now.OrderBy(f => f.Key)))
         {
             throw new UserError(ExitCode.Input, $"the model in {settings.Model} is not the one that the training was started from", "bring its files back, or start another training");
         }
 
-        _ = settings.ToOptions();
         return settings;
     }
+
+    /// <summary>Of the latents' index, which lists their clips, videos and recipe; null where there is none.</summary>
+    private static string? HashOfData(TrainingSettings settings) =>
+        settings.Part == "denoiser" && Path.Combine(settings.Data!, LatentIndex.FileName) is var index && File.Exists(index) ? FileHash.Compute(index) : null;
 
     private static Dictionary<string, string> Hashes(string model) => ModelFiles.All
         .Select(name => (Name: name, Path: ModelFiles.Find(model, name)))

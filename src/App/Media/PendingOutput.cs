@@ -14,12 +14,13 @@ internal sealed class PendingOutput : IDisposable
     private static readonly List<string> Written = [];
     private readonly bool _isFolder;
     private readonly bool _overwrite;
+    private readonly bool _isOwn;
     private bool _committed;
 
-    private PendingOutput(string target, bool isFolder, bool overwrite)
+    private PendingOutput(string target, bool isFolder, bool overwrite, bool isOwn = false)
     {
-        Check(target, isFolder, overwrite);
-        (Target, _isFolder, _overwrite) = (target, isFolder, overwrite);
+        (Target, _isFolder, _overwrite, _isOwn) = (target, isFolder, overwrite, isOwn);
+        CheckTarget();
         var full = System.IO.Path.GetFullPath(target);
         // The extension stays, for writers that choose their format by it.
         Path = System.IO.Path.Combine(
@@ -74,6 +75,33 @@ internal sealed class PendingOutput : IDisposable
     /// <summary>Makes an empty temporary folder.</summary>
     /// <inheritdoc cref="File"/>
     public static PendingOutput Folder(string target, bool overwrite) => new(target, isFolder: true, overwrite);
+
+    /// <summary>Makes an empty temporary folder whose target, a name in a folder that is the program's own, is replaced whatever it holds.</summary>
+    /// <inheritdoc cref="File"/>
+    public static PendingOutput OwnFolder(string target) => new(target, isFolder: true, overwrite: true, isOwn: true);
+
+    /// <summary>Deletes what killed processes left unfinished in a folder that is this process's own.</summary>
+    public static void DeleteLeftovers(string folder)
+    {
+        var options = new EnumerationOptions { AttributesToSkip = FileAttributes.None };
+        foreach (var path in Directory.Exists(folder) ? Directory.EnumerateFileSystemEntries(folder, ".*.part*", options).ToList() : [])
+        {
+            try
+            {
+                if (Directory.Exists(path))
+                {
+                    Directory.Delete(path, recursive: true);
+                }
+                else
+                {
+                    System.IO.File.Delete(path);
+                }
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+            }
+        }
+    }
 
     /// <summary>Writes a whole file.</summary>
     /// <exception cref="UserError">It cannot be written.</exception>
@@ -153,6 +181,14 @@ internal sealed class PendingOutput : IDisposable
     /// <exception cref="UserError">It cannot be written.</exception>
     public void FillMember(string name, Action<Stream> write) => FillAt(System.IO.Path.Combine(Path, name), write);
 
+    private void CheckTarget()
+    {
+        if (!_isOwn || !Directory.Exists(Target))
+        {
+            Check(Target, _isFolder, _overwrite);
+        }
+    }
+
     private void FillAt(string path, Action<Stream> write)
     {
         try
@@ -180,7 +216,7 @@ internal sealed class PendingOutput : IDisposable
 
             lock (Gate)
             {
-                Check(Target, _isFolder, _overwrite);
+                CheckTarget();
                 if (_isFolder)
                 {
                     ReplaceFolder();

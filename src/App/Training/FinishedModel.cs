@@ -24,7 +24,7 @@ internal static class FinishedModel
     public static void Write(
         string target, string source, IReadOnlyList<TrainedModule> modules, bool half, double? scalingFactor, CompatibilityOptions? compatibility)
     {
-        using var output = PendingOutput.Folder(target, overwrite: true);
+        using var output = PendingOutput.OwnFolder(target);
         try
         {
             foreach (var name in ModelFiles.All)
@@ -43,7 +43,7 @@ internal static class FinishedModel
             WriteConfiguration(output.Path, source, scalingFactor, compatibility);
             output.Commit();
         }
-        catch (Exception e) when (PendingOutput.IsFailure(e))
+        catch (Exception e) when (PendingOutput.IsFailure(e) || e is SafetensorsException { Error: SafetensorsError.Io })
         {
             throw output.Failure(e);
         }

@@ -26,6 +26,8 @@ internal sealed class SampleMaker : IDisposable
     public SampleMaker(
         DeviceContext context, ModelConfiguration configuration, TrainingSettings settings, TrainingOptions options, DenoisingTask task, LatentDataset dataset, RunFolder run)
     {
+        // Found out now, not after a thousand steps.
+        Ffmpeg.Require("it writes the sampled videos");
         (_context, _configuration, _settings, _options, _task, _dataset, _run) = (context, configuration, settings, options, task, dataset, run);
         _vae = new AutoencoderKl(configuration.Vae);
         try

@@ -10,6 +10,7 @@ using FashionFlow.Diffusion.Preprocessing;
 using FashionFlow.Diffusion.Training;
 using FashionFlow.Layers;
 using FashionFlow.Tensors;
+using FashionFlow.Tensors.Weights;
 
 namespace FashionFlow.App.Training;
 
@@ -67,7 +68,10 @@ internal sealed class Trainer : IDisposable
     public void Run()
     {
         var resumedAt = Resume();
-        using var events = EventWriter.Create(_run.Events, resumedAt is { } step ? step + 1 : null);
+
+        // A run that was killed before its first checkpoint has curves too.
+        var goesOn = resumedAt is not null || Directory.Exists(_run.Events);
+        using var events = EventWriter.Create(_run.Events, goesOn ? (resumedAt + 1) ?? 0 : null);
         Announce(resumedAt);
         ProgressDisplay.Run(_screen, display =>
         {
@@ -159,7 +163,15 @@ internal sealed class Trainer : IDisposable
             return null;
         }
 
-        _loop.Load(checkpoint.Folder);
+        try
+        {
+            _loop.Load(checkpoint.Folder);
+        }
+        catch (TrainingException e)
+        {
+            throw new UserError(ExitCode.Input, e.Message, "its files are whole: was training.json changed?", e);
+        }
+
         return checkpoint.Step;
     }
 
@@ -183,7 +195,11 @@ internal sealed class Trainer : IDisposable
         }
 
         display.Report("train", "step", 0, total, _context.PeakBytes);
-        _samples?.ShowInput(events, first);
+        if (first == 0)
+        {
+            _samples?.ShowInput(events, first);
+        }
+
         while (!_loop.IsDone)
         {
             var step = _loop.Advance();
@@ -222,8 +238,9 @@ internal sealed class Trainer : IDisposable
             using var average = _loop.UseAverage();
             _samples!.Make(events, _loop.Step, _cancellation);
         }
-        catch (OperationCanceledException)
+        catch (Exception e) when (e is OperationCanceledException or UserError)
         {
+            // What was learned is not lost over a video.
             Save();
             throw;
         }
@@ -261,7 +278,7 @@ internal sealed class Trainer : IDisposable
         {
             _checkpoints.Save(_loop.Step, _loop.Save);
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or SafetensorsException)
         {
             throw new UserError(ExitCode.Output, $"no checkpoint can be written in {_run.Checkpoints}: {e.Message}", "free some space; the last checkpoint is as it was", e);
         }

@@ -1,6 +1,7 @@
 // A training's settings as people write them: options, a configuration file, and training.json in the run's folder, all in one form.
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using FashionFlow.App.Commands;
 using FashionFlow.Autograd.Optimization;
 using FashionFlow.Diffusion;
 using FashionFlow.Diffusion.Training;
@@ -91,12 +92,14 @@ internal sealed record TrainingSettings
     /// <summary>Hashes of the model's files that the run started from; recorded, never asked for.</summary>
     public IReadOnlyDictionary<string, string>? ModelSha256 { get; init; }
 
-    /// <summary>Settings that decide results: they must not change while a run goes on.</summary>
+    /// <summary>Hash of the latents' index; recorded, never asked for. Null for a folder of videos.</summary>
+    public string? DataSha256 { get; init; }
+
+    /// <summary>Settings that decide results: they must not change while a run goes on. Model and latents are told by their hashes, wherever they are.</summary>
     private static readonly (string Name, Func<TrainingSettings, object?> Of)[] Deciding =
     [
         ("part", s => s.Part),
-        ("data", s => s.Data),
-        ("model", s => s.Model),
+        ("data", s => s.DataSha256 is null ? s.Data : null),
         ("compat", s => s.Compat),
         ("batch", s => s.Batch),
         ("seed", s => s.Seed),
@@ -118,12 +121,21 @@ internal sealed record TrainingSettings
     {
         try
         {
-            return JsonSerializer.Deserialize(File.ReadAllBytes(path), TrainingSettingsJson.Readable.TrainingSettings)
-                ?? throw new UserError(ExitCode.Input, $"{path} holds no settings");
+            var text = File.ReadAllBytes(path);
+            using (var document = JsonDocument.Parse(text, new JsonDocumentOptions { CommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true }))
+            {
+                RejectUnknown(document.RootElement, path);
+            }
+
+            return JsonSerializer.Deserialize(text, TrainingSettingsJson.Readable.TrainingSettings)!;
+        }
+        catch (JsonException e) when (e.Path is ['$', '.', .. var key])
+        {
+            throw new UserError(ExitCode.Input, $"{path}: \"{key}\" has a value of another kind than the option --{key.Replace('_', '-')} takes", cause: e);
         }
         catch (JsonException e)
         {
-            throw new UserError(ExitCode.Input, $"{path} is no training's configuration: {FirstLine(e.Message)}", cause: e);
+            throw new UserError(ExitCode.Input, FormattableString.Invariant($"{path}: not valid JSON at line {e.LineNumber + 1}, byte {e.BytePositionInLine}"), cause: e);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -160,6 +172,7 @@ internal sealed record TrainingSettings
         SampleSteps = SampleSteps ?? below.SampleSteps,
         Program = Program ?? below.Program,
         ModelSha256 = ModelSha256 ?? below.ModelSha256,
+        DataSha256 = DataSha256 ?? below.DataSha256,
     };
 
     /// <summary>What nobody said: the reference's settings in mode "fashionflow", sensible ones in mode "fixed".</summary>
@@ -208,9 +221,10 @@ internal sealed record TrainingSettings
     }
 
     /// <summary>The settings as the loop takes them.</summary>
-    /// <exception cref="UserError">They do not go together.</exception>
+    /// <exception cref="UserError">One is out of its range, or they do not go together.</exception>
     public TrainingOptions ToOptions()
     {
+        Check();
         try
         {
             return new TrainingOptions
@@ -242,7 +256,7 @@ internal sealed record TrainingSettings
                 Compatibility = CompatibilityOptions.Parse(Compat!),
             };
         }
-        catch (ArgumentException e)
+        catch (Exception e) when (e is ArgumentException or ModelException)
         {
             throw new UserError(ExitCode.Usage, FirstLine(e.Message), cause: e);
         }
@@ -250,6 +264,76 @@ internal sealed record TrainingSettings
 
     /// <summary>Writes the settings, those that are said, as a JSON object.</summary>
     public void WriteTo(Stream stream) => JsonSerializer.Serialize(stream, this, TrainingSettingsJson.Readable.TrainingSettings);
+
+    /// <summary>What options are held to when they are parsed, for settings that came from a file.</summary>
+    private void Check()
+    {
+        const double Whole = int.MaxValue;
+        (string Name, double? Value, double Least, double Most, bool Above)[] ranges =
+        [
+            ("steps", Steps, 1, 1e9, false),
+            ("batch", Batch, 1, 65536, false),
+            ("learning_rate", LearningRate, 0, 1, true),
+            ("warmup", Warmup, 0, 1e6, false),
+            ("weight_decay", WeightDecay, 0, 1, false),
+            ("clip_norm", ClipNorm, 0, 1e6, false),
+            ("average", Average, 0, 0.999999, false),
+            ("frames", Frames, 1, 100_000, false),
+            ("crop", Crop, 0, 65536, false),
+            ("divergence_weight", DivergenceWeight, 0, 1e6, false),
+            ("temperature", Temperature, 0, 1e6, true),
+            ("checkpoint_every", CheckpointEvery, 1, Whole, false),
+            ("keep", Keep, 1, Whole, false),
+            ("log_every", LogEvery, 1, Whole, false),
+            ("sample_every", SampleEvery, 0, Whole, false),
+            ("sample_steps", SampleSteps, 1, Whole, false),
+        ];
+        foreach (var (name, value, least, most, above) in ranges)
+        {
+            if (value is { } v && !(v <= most && (above ? v > least : v >= least)))
+            {
+                throw new UserError(ExitCode.Usage, FormattableString.Invariant($"{name} must be {(above ? "above" : "from")} {least} {(above ? "and at most" : "to")} {most}, not {v}"));
+            }
+        }
+
+        if (Dtype is not ("f32" or "f16"))
+        {
+            throw new UserError(ExitCode.Usage, $"dtype must be f32 or f16, not \"{Dtype}\"");
+        }
+
+        // A setting that would do nothing was meant for another part.
+        var misplaced = Part switch
+        {
+            _ when Part != "vae" && Crop > 0 => ("crop", "the autoencoder is trained on crops: --part vae"),
+            _ when Part != "denoiser" && Frames is not null => ("frames", "the denoiser is trained on windows of frames"),
+            _ when Part != "denoiser" && Recompute == true => ("recompute", "the denoiser alone computes again"),
+            _ => default,
+        };
+        if (misplaced is (string setting, string why))
+        {
+            throw new UserError(ExitCode.Usage, $"{setting} does nothing for part {Part}: {why}", "leave it out");
+        }
+    }
+
+    private static void RejectUnknown(JsonElement root, string path)
+    {
+        if (root.ValueKind != JsonValueKind.Object)
+        {
+            throw new UserError(ExitCode.Input, $"{path} must hold a JSON object of settings");
+        }
+
+        var known = TrainingSettingsJson.Readable.TrainingSettings.Properties.Select(p => p.Name).ToList();
+        foreach (var property in root.EnumerateObject())
+        {
+            if (!known.Contains(property.Name))
+            {
+                throw new UserError(
+                    ExitCode.Input,
+                    $"{path}: unknown key \"{property.Name}\"",
+                    Spelling.Nearest(property.Name, known) is { } nearest ? $"did you mean {nearest}?" : "keys are the options' names, as in learning_rate");
+            }
+        }
+    }
 
     private static string FirstLine(string text) => text.Split('\n')[0].Trim();
 }

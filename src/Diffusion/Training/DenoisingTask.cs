@@ -79,15 +79,38 @@ public sealed class DenoisingTask : TrainingTask
     public Tensor Loss(Tensor latents, Tensor tokens, Tensor adapterLatents, Tensor noise, int[] timesteps)
     {
         using var scope = TensorScope.Begin();
-        var t = Tensor.FromArray<int>(_context, timesteps, [timesteps.Length]);
-        var (noisy, target) = Ops.AddNoise(latents, noise, t, _tables);
-        var conditioning = Adapter.Forward(tokens, adapterLatents);
+        return scope.Keep(Loss(latents, Adapter.Forward(tokens, adapterLatents), noise, timesteps));
+    }
+
+    /// <summary>The loss of given samples on given conditioning.</summary>
+    /// <param name="latents">Clean latent videos [b, f, h, w, c], scaled.</param>
+    /// <param name="conditioning">What the U-Net attends to [b, n, d].</param>
+    /// <param name="noise">Normal noise of the latents' shape.</param>
+    /// <param name="timesteps">A timestep for each video.</param>
+    public Tensor Loss(Tensor latents, Tensor conditioning, Tensor noise, int[] timesteps)
+    {
+        using var scope = TensorScope.Begin();
+        var (noisy, target) = AddNoise(latents, noise, timesteps);
+        return scope.Keep(Functional.FrameLoss(
+            Predict(noisy, conditioning, timesteps), target, _options.Compatibility.SumsFrameLosses ? FrameReduction.Sum : FrameReduction.Mean));
+    }
+
+    /// <summary>Noisy videos, and what the U-Net shall predict of them; both of the latents' shape.</summary>
+    public (Tensor Noisy, Tensor Target) AddNoise(Tensor latents, Tensor noise, int[] timesteps)
+    {
+        using var scope = TensorScope.Begin();
+        var (noisy, target) = Ops.AddNoise(latents, noise, Tensor.FromArray<int>(_context, timesteps, [timesteps.Length]), _tables);
+        return (scope.Keep(noisy), scope.Keep(target));
+    }
+
+    /// <summary>The noise that the U-Net sees in noisy videos, of their shape.</summary>
+    public Tensor Predict(Tensor noisy, Tensor conditioning, int[] timesteps)
+    {
+        using var scope = TensorScope.Begin();
         var time = Unet.Options.ConditionOnTimestep
             ? Tensor.FromArray<float>(_context, Array.ConvertAll(timesteps, i => (float)i), [timesteps.Length])
             : null;
-        var predicted = Unet.Forward(noisy, time, conditioning);
-        return scope.Keep(Functional.FrameLoss(
-            predicted, target, _options.Compatibility.SumsFrameLosses ? FrameReduction.Sum : FrameReduction.Mean));
+        return scope.Keep(Unet.Forward(noisy, time, conditioning));
     }
 
     /// <summary>A step's timesteps, uniform over the schedule.</summary>

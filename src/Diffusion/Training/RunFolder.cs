@@ -6,7 +6,8 @@ namespace FashionFlow.Diffusion.Training;
 /// <summary>
 /// The folder of a run, locked while this lives: <c>training.json</c> (everything in force), <c>checkpoints/</c>,
 /// <c>events/</c> (TensorBoard), <c>samples/</c>, <c>model/</c> (what <c>generate --model</c> takes, written at the end). The
-/// lock is the operating system's: it ends with the process, however that ends.
+/// lock is the operating system's: it ends with the process, however that ends. A run that was given up before its settings were
+/// written leaves nothing behind.
 /// </summary>
 public sealed class RunFolder : IDisposable
 {
@@ -19,11 +20,13 @@ public sealed class RunFolder : IDisposable
     private const string OwnerName = "run.pid";
 
     private readonly FileStream _lock;
+    private readonly List<string> _made;
 
-    private RunFolder(string path, FileStream held)
+    private RunFolder(string path, FileStream held, List<string> made)
     {
         Path = path;
         _lock = held;
+        _made = made;
     }
 
     /// <summary>The folder.</summary>
@@ -51,10 +54,56 @@ public sealed class RunFolder : IDisposable
     /// <exception cref="ModelException">Another process has it, or it cannot be written.</exception>
     public static RunFolder Open(string path)
     {
+        var made = Missing(path);
         try
         {
             Directory.CreateDirectory(path);
-            var file = System.IO.Path.Combine(path, LockName);
+            var held = Lock(path);
+            try
+            {
+                File.WriteAllText(System.IO.Path.Combine(path, OwnerName), Environment.ProcessId.ToString(CultureInfo.InvariantCulture));
+                return new RunFolder(path, held, made);
+            }
+            catch
+            {
+                held.Dispose();
+                throw;
+            }
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            DeleteEmpty(made);
+            throw new ModelException($"{path} cannot be written: {e.Message}", e);
+        }
+    }
+
+    /// <summary>
+    /// Gives the lock back. Its file stays, since deleting it could take the lock of whoever comes next; but where no run began it
+    /// goes, with the folders that were made for it.
+    /// </summary>
+    public void Dispose()
+    {
+        try
+        {
+            if (!File.Exists(Settings))
+            {
+                File.Delete(In(OwnerName));
+                File.Delete(In(LockName));
+                DeleteEmpty(_made);
+            }
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+        }
+
+        _lock.Dispose();
+    }
+
+    private static FileStream Lock(string path)
+    {
+        var file = System.IO.Path.Combine(path, LockName);
+        while (true)
+        {
             FileStream held;
             try
             {
@@ -65,17 +114,42 @@ public sealed class RunFolder : IDisposable
                 throw new ModelException($"{path}: another process trains in this folder{Owner(path)}; wait for it or give another folder");
             }
 
-            File.WriteAllText(System.IO.Path.Combine(path, OwnerName), Environment.ProcessId.ToString(CultureInfo.InvariantCulture));
-            return new RunFolder(path, held);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            throw new ModelException($"{path} cannot be written: {e.Message}", e);
+            if (File.Exists(file))
+            {
+                return held;
+            }
+
+            // Whoever gave a run up has deleted the file between our opening and our locking it.
+            held.Dispose();
         }
     }
 
-    /// <summary>Gives the lock back. Its file stays: deleting it could take the lock of whoever comes next.</summary>
-    public void Dispose() => _lock.Dispose();
+    /// <summary>The folders of a path that are not there, the innermost first.</summary>
+    private static List<string> Missing(string path)
+    {
+        var missing = new List<string>();
+        for (var at = System.IO.Path.GetFullPath(path); at is not null && !System.IO.Path.Exists(at); at = System.IO.Path.GetDirectoryName(at))
+        {
+            missing.Add(at);
+        }
+
+        return missing;
+    }
+
+    private static void DeleteEmpty(List<string> folders)
+    {
+        foreach (var folder in folders)
+        {
+            try
+            {
+                Directory.Delete(folder);
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                return;
+            }
+        }
+    }
 
     private string In(string name) => System.IO.Path.Combine(Path, name);
 
@@ -83,7 +157,7 @@ public sealed class RunFolder : IDisposable
     {
         try
         {
-            return $" (process {File.ReadAllText(System.IO.Path.Combine(path, OwnerName))})";
+            return $" (process {File.ReadAllText(System.IO.Path.Combine(path, OwnerName)).Trim()})";
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

@@ -76,13 +76,19 @@ public sealed class TrainingLoop : IDisposable
                 tape.Backward(value);
             }
 
-            _optimizer.Step();
-            _average?.Update();
+            // Before the update: a sum of squares can pass what a float holds while every gradient is finite.
             loss = value.DType == DType.Float64 ? value.ToArray<double>()[0] : value.ToArray<float>()[0];
         }
 
+        if (!double.IsFinite(loss))
+        {
+            throw new TrainingException(DescribeNonFinite(loss));
+        }
+
+        _optimizer.Step();
+        _average?.Update();
         var status = _optimizer.ReadStatus();
-        if (!status.LastStepCounted || !double.IsFinite(loss))
+        if (!status.LastStepCounted)
         {
             throw new TrainingException(DescribeNonFinite(loss));
         }
@@ -146,7 +152,8 @@ public sealed class TrainingLoop : IDisposable
             using var state = JsonDocument.Parse(File.ReadAllBytes(Path.Combine(folder, StateFile)));
             Step = state.RootElement.GetProperty("step").GetInt64();
         }
-        catch (Exception e) when (e is SafetensorsException or WeightLoadException or JsonException or KeyNotFoundException or InvalidOperationException or IOException)
+        catch (Exception e) when (e is SafetensorsException or WeightLoadException or JsonException or KeyNotFoundException or InvalidOperationException or InvalidDataException
+                                       or FormatException or IOException or UnauthorizedAccessException)
         {
             throw new TrainingException($"{folder} does not fit this training: {e.Message}", e);
         }
@@ -174,28 +181,43 @@ public sealed class TrainingLoop : IDisposable
         }
     }
 
-    /// <summary>Runs the step once more with a look at every result, which finds the first that is no number.</summary>
+    /// <summary>Runs the step again, with a look at every layer and then at every operator, to name the first that gave no number.</summary>
     private string DescribeNonFinite(double loss)
     {
         var head = string.Create(CultureInfo.InvariantCulture, $"step {Step + 1}: {(double.IsFinite(loss) ? "a gradient is infinite or no number" : $"the loss is {loss}")}");
-        var last = "the start";
+        try
+        {
+            var layer = FindNonFiniteLayer();
+            var where = layer is null ? "after the last layer" : $"in {layer}";
+            return FindNonFiniteOperator() is { } operation ? $"{head}: {where}, {operation}" : $"{head}: {where}; run once more, its operators gave numbers throughout";
+        }
+        finally
+        {
+            _bucket.Clear();
+        }
+    }
+
+    /// <summary>The first layer whose output is no number; with none, the first on the way back whose parameters' gradients are none.</summary>
+    private string? FindNonFiniteLayer()
+    {
+        string? first = null;
+        var order = new Dictionary<string, int>(StringComparer.Ordinal);
         foreach (var module in _task.Modules)
         {
-            module.Module.Observer = (path, _) => last = $"{module.Name}.{path}";
+            module.Module.Observer = (path, activation) =>
+            {
+                var full = path.Length == 0 ? module.Name : $"{module.Name}.{path}";
+                order.TryAdd(full, order.Count);
+                first ??= IsFinite(activation) ? null : full;
+            };
         }
 
         try
         {
-            using var guard = NonFiniteGuard.Begin();
+            _bucket.Clear();
             using var scope = TensorScope.Begin();
             using var tape = Tape.Begin();
-            var value = _task.Loss(Step);
-            tape.Backward(value);
-            return $"{head}; run once more, the step gave numbers throughout";
-        }
-        catch (NonFiniteException e)
-        {
-            return e.IsBackward ? $"{head}: {e.Message}" : $"{head}: after {last}, {e.Message}";
+            tape.Backward(_task.Loss(Step));
         }
         finally
         {
@@ -203,8 +225,34 @@ public sealed class TrainingLoop : IDisposable
             {
                 module.Module.Observer = null;
             }
-
-            _bucket.Clear();
         }
+
+        // A parameter's layer is its name without the last word. The way back meets last what ran first.
+        return first ?? _bucket.Names.Where(name => !IsFinite(_bucket[name]))
+            .Select(name => name[..name.LastIndexOf('.')])
+            .MaxBy(layer => order.GetValueOrDefault(layer, -1));
+    }
+
+    private string? FindNonFiniteOperator()
+    {
+        try
+        {
+            using var guard = NonFiniteGuard.Begin();
+            using var scope = TensorScope.Begin();
+            using var tape = Tape.Begin();
+            tape.Backward(_task.Loss(Step));
+            return null;
+        }
+        catch (NonFiniteException e)
+        {
+            return e.Message;
+        }
+    }
+
+    private bool IsFinite(Tensor tensor)
+    {
+        using var found = TensorScope.Detach(Tensor.Zeros(_context, [1], DType.Int32));
+        Ops.FindNonFinite(tensor, found);
+        return found.ToArray<int>()[0] == 0;
     }
 }
