@@ -86,34 +86,30 @@ public sealed class SpaceTimeUnet : Module
         CheckInputs(x, timestep, context, enableTime);
         using var scope = TensorScope.Begin();
         var t = _timestep?.Forward(timestep!);
-        var h = _in.Forward(x, enableTime);
+        var h = UnetLevels.Run(i => _in.Forward(i[0]!, enableTime), Recompute, x);
         var skips = new Stack<Tensor>();
         foreach (var level in _downs)
         {
             h = level.Forward(h, t, context, enableTime, Recompute, skips);
         }
 
-        h = Next(h, UnetLevels.Run(_middle1, h, t, enableTime, Recompute));
-        h = Next(h, UnetLevels.Run(_middleAttention, h, enableTime, Recompute));
-        h = Next(h, UnetLevels.Run(_middle2, h, t, enableTime, Recompute));
+        h = Next(h, UnetLevels.Run(i => _middle1.Forward(i[0]!, i[1], enableTime), Recompute, h, t));
+        h = Next(h, UnetLevels.Run(i => _middleAttention.Forward(i[0]!, enableTime), Recompute, h));
+        h = Next(h, UnetLevels.Run(i => _middle2.Forward(i[0]!, i[1], enableTime), Recompute, h, t));
         for (var i = _ups.Count - 1; i >= 0; i--)
         {
             h = _ups[i].Forward(h, t, context, enableTime, Recompute, skips);
         }
 
-        return Return(scope, _out.Forward(h, enableTime));
+        return Return(scope, UnetLevels.Run(i => _out.Forward(i[0]!, enableTime), Recompute, h));
     }
 
     /// <summary>Checks the number of frames.</summary>
     /// <returns>Null if it fits, else one line that says what would.</returns>
     public string? DescribeFrameProblem(int frames) => Options.DescribeFrameProblem(frames);
 
-    /// <summary>[skip / sqrt 2, h] along the channels; frees both.</summary>
-    internal static Tensor Join(Stack<Tensor> skips, Tensor h)
-    {
-        using var skip = skips.Pop();
-        return Next(h, Functional.ConcatChannels(skip, SkipScale, h));
-    }
+    /// <summary>[skip / sqrt 2, h] along the channels.</summary>
+    internal static Tensor Join(Tensor skip, Tensor h) => Functional.ConcatChannels(skip, SkipScale, h);
 
     private void CheckInputs(Tensor x, Tensor? timestep, Tensor context, bool enableTime)
     {
@@ -155,14 +151,9 @@ internal static class UnetLevels
     // dim 64 and its mirror image (4 x 64 and so on) on the way up.
     private static readonly int[] CrossHeads = [1, 1, 2, 4];
 
-    public static Tensor Run(ResnetBlock block, Tensor h, Tensor? t, bool enableTime, bool recompute)
-        => recompute ? Checkpoint.Run(x => block.Forward(x[0]!, x[1], enableTime), h, t) : block.Forward(h, t, enableTime);
-
-    public static Tensor Run(SpatioTemporalAttention block, Tensor h, bool enableTime, bool recompute)
-        => recompute ? Checkpoint.Run(x => block.Forward(x[0]!, enableTime), h) : block.Forward(h, enableTime);
-
-    public static Tensor Run(AttentionBlock block, Tensor h, Tensor context, bool recompute)
-        => recompute ? Checkpoint.Run(x => block.Forward(x[0]!, x[1]!), h, context) : block.Forward(h, context);
+    /// <summary>Runs a block; where activations are computed again, nothing but its inputs is kept.</summary>
+    public static Tensor Run(Func<Tensor?[], Tensor> block, bool recompute, params Tensor?[] inputs)
+        => recompute ? Checkpoint.Run(block, inputs) : block(inputs);
 
     public static AttentionBlock CrossAttention(UnetOptions o, int level, int channels)
     {
@@ -197,17 +188,24 @@ internal sealed class UnetDownLevel : Module
 
     public Tensor Forward(Tensor h, Tensor? t, Tensor context, bool enableTime, bool recompute, Stack<Tensor> skips)
     {
-        h = Next(h, UnetLevels.Run(_first, h, t, enableTime, recompute));
+        h = Next(h, UnetLevels.Run(x => _first.Forward(x[0]!, x[1], enableTime), recompute, h, t));
         skips.Push(h.AddReference());
         foreach (var block in _rest)
         {
-            h = Next(h, UnetLevels.Run(block, h, null, enableTime, recompute));
+            h = Next(h, UnetLevels.Run(x => block.Forward(x[0]!, enableTime: enableTime), recompute, h));
         }
 
-        h = _attention is null ? h : Next(h, UnetLevels.Run(_attention, h, enableTime, recompute));
+        h = _attention is null ? h : Next(h, UnetLevels.Run(x => _attention.Forward(x[0]!, enableTime), recompute, h));
         skips.Push(h.AddReference());
-        h = Next(h, _down.Forward(h, enableTime));
-        return Next(h, UnetLevels.Run(_cross, h, context, recompute));
+        return Next(h, UnetLevels.Run(x => Leave(x[0]!, x[1]!, enableTime), recompute, h, context));
+    }
+
+    /// <summary>One block to be computed again: its input is a skip, which is kept anyway.</summary>
+    private Tensor Leave(Tensor h, Tensor context, bool enableTime)
+    {
+        using var scope = TensorScope.Begin();
+        using var down = _down.Forward(h, enableTime);
+        return scope.Keep(_cross.Forward(down, context));
     }
 }
 
@@ -235,16 +233,52 @@ internal sealed class UnetUpLevel : Module
 
     public Tensor Forward(Tensor h, Tensor? t, Tensor context, bool enableTime, bool recompute, Stack<Tensor> skips)
     {
-        h = Next(h, _up.Forward(h, enableTime));
-        h = SpaceTimeUnet.Join(skips, h);
-        h = Next(h, UnetLevels.Run(_first, h, t, enableTime, recompute));
-        h = SpaceTimeUnet.Join(skips, h);
-        foreach (var block in _rest)
+        using (var skip = skips.Pop())
         {
-            h = Next(h, UnetLevels.Run(block, h, null, enableTime, recompute));
+            h = Next(h, UnetLevels.Run(x => Enter(x[0]!, x[1]!, x[2], enableTime, frees: !recompute), recompute, h, skip, t));
         }
 
-        h = _attention is null ? h : Next(h, UnetLevels.Run(_attention, h, enableTime, recompute));
-        return Next(h, UnetLevels.Run(_cross, h, context, recompute));
+        using (var skip = skips.Pop())
+        {
+            h = Next(h, UnetLevels.Run(x => Join(x[0]!, x[1]!, enableTime, frees: !recompute), recompute, h, skip));
+        }
+
+        foreach (var block in _rest.Skip(1))
+        {
+            h = Next(h, UnetLevels.Run(x => block.Forward(x[0]!, enableTime: enableTime), recompute, h));
+        }
+
+        h = _attention is null ? h : Next(h, UnetLevels.Run(x => _attention.Forward(x[0]!, enableTime), recompute, h));
+        return Next(h, UnetLevels.Run(x => _cross.Forward(x[0]!, x[1]!), recompute, h, context));
+    }
+
+    // Joining is part of the blocks that are computed again: a joined tensor is twice as large as what it is made of, and the
+    // skip is kept anyway. A pass that keeps nothing frees the parts as soon as they are joined.
+    private Tensor Enter(Tensor h, Tensor skip, Tensor? t, bool enableTime, bool frees)
+    {
+        using var scope = TensorScope.Begin();
+        using var up = _up.Forward(h, enableTime);
+        Free(frees, h);
+        using var joined = SpaceTimeUnet.Join(skip, up);
+        up.Dispose();
+        Free(frees, skip);
+        return scope.Keep(_first.Forward(joined, t, enableTime));
+    }
+
+    private Tensor Join(Tensor h, Tensor skip, bool enableTime, bool frees)
+    {
+        using var scope = TensorScope.Begin();
+        using var joined = SpaceTimeUnet.Join(skip, h);
+        Free(frees, h);
+        Free(frees, skip);
+        return scope.Keep(_rest[0].Forward(joined, enableTime: enableTime));
+    }
+
+    private static void Free(bool frees, Tensor tensor)
+    {
+        if (frees)
+        {
+            tensor.Dispose();
+        }
     }
 }
