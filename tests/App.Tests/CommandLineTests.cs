@@ -10,6 +10,7 @@ public sealed class CommandLineTests
     [TestCase("generate")]
     [TestCase("demo")]
     [TestCase("project")]
+    [TestCase("train")]
     [TestCase("compare")]
     [TestCase("inspect")]
     [TestCase("gradcheck")]
@@ -37,7 +38,7 @@ public sealed class CommandLineTests
         using (Assert.EnterMultipleScope())
         {
             Assert.That(result.ExitCode, Is.Zero);
-            Assert.That(result.Output, Does.Match("generate .*\n +demo .*\n +verify .*\n +project .*\n +compare .*\n +inspect .*\n +gradcheck .*\n +render-garments .*\n +doctor .*\n +version .*\n +completion ").And.Contain("Exit codes:").And.Not.Contain("source tree"));
+            Assert.That(result.Output, Does.Match("generate .*\n +demo .*\n +verify .*\n +project .*\n +train .*\n +compare .*\n +inspect .*\n +gradcheck .*\n +render-garments .*\n +doctor .*\n +version .*\n +completion ").And.Contain("Exit codes:").And.Not.Contain("source tree"));
         }
     }
 
@@ -125,6 +126,7 @@ public sealed class CommandLineTests
     [TestCase("gradcheck --op Frobnicate", "--op: there is no operator 'Frobnicate'", "see: fashionflow gradcheck --help")]
     [TestCase("gradcheck", "name an operator by --op NAME, or check all of them by --all", "see: fashionflow gradcheck --help")]
     [TestCase("gradcheck --all --op Silu", "--op and --all exclude one another", "see: fashionflow gradcheck --help")]
+    [TestCase("train --learning_rate 1e-3 -o run", "'--learning_rate' is not an option of fashionflow train", "did you mean --learning-rate?")]
     [TestCase("version --colour", "'--colour' is not an option of fashionflow version", "see: fashionflow version --help")]
     public void What_is_not_understood_is_named(string line, string message, string advice)
     {

@@ -156,6 +156,7 @@ public sealed class ScriptTests
     [TestCase("demo", true)]
     [TestCase("verify a.mp4", true)]
     [TestCase("project videos -o latents", true)]
+    [TestCase("train --data latents -o run", true)]
     [TestCase("render-garments -o a", true)]
     [TestCase("generate --help", false)]
     [TestCase("compare", false)]

@@ -99,7 +99,6 @@ internal sealed record TrainingSettings
     private static readonly (string Name, Func<TrainingSettings, object?> Of)[] Deciding =
     [
         ("part", s => s.Part),
-        ("data", s => s.DataSha256 is null ? s.Data : null),
         ("compat", s => s.Compat),
         ("batch", s => s.Batch),
         ("seed", s => s.Seed),
@@ -216,6 +215,11 @@ internal sealed record TrainingSettings
             }
         }
 
+        if (recorded.DataSha256 is null && Data is { } data && data != recorded.Data)
+        {
+            return ("data", data, recorded.Data);
+        }
+
         // A cosine's every rate depends on where it ends.
         return Steps is { } steps && recorded.Decay == "cosine" && steps != recorded.Steps ? ("steps", steps, recorded.Steps) : null;
     }
@@ -263,7 +267,11 @@ internal sealed record TrainingSettings
     }
 
     /// <summary>Writes the settings, those that are said, as a JSON object.</summary>
-    public void WriteTo(Stream stream) => JsonSerializer.Serialize(stream, this, TrainingSettingsJson.Readable.TrainingSettings);
+    public void WriteTo(Stream stream)
+    {
+        JsonSerializer.Serialize(stream, this, TrainingSettingsJson.Readable.TrainingSettings);
+        stream.WriteByte((byte)'\n');
+    }
 
     /// <summary>What options are held to when they are parsed, for settings that came from a file.</summary>
     private void Check()
