@@ -115,11 +115,61 @@ public sealed class BadInputTests : IDisposable
     [TestCase("project clips -o out --fit fill", 2, "--fit must be crop or pad or stretch, not 'fill'")]
     [TestCase("project clips -o out --compat mine", 2, "--compat must be fixed or fashionflow, not 'mine'")]
     [TestCase("project clips -o out --steps 3", 2, "'--steps' is not an option of fashionflow project")]
+    [TestCase("train", 2, "'--output' is required")]
+    [TestCase("train -o run", 2, "--data is missing")]
+    [TestCase("train -o new/deep/run --part vae", 2, "--data is missing")]
+    [TestCase("train latents -o run", 2, "'latents' is not an argument of fashionflow train")]
+    [TestCase("train --data none -o run -m tiny", 3, "none holds no dataset.json; make it with: fashionflow project")]
+    [TestCase("train --data nothing -o run -m tiny", 3, "nothing holds no dataset.json; make it with: fashionflow project")]
+    [TestCase("train --data none -o run -m tiny --part encoder", 3, "none does not exist")]
+    [TestCase("train --data nothing -o run -m tiny --part vae", 3, "nothing holds no videos")]
+    [TestCase("train --data clips -o run -m tiny --part vae --crop 7", 3, "crops of 7 do not fit: pictures are 16 x 24, and the autoencoder takes multiples of 2")]
+    [TestCase("train --data clips -o run -m tiny --part encoder", 3, "a batch of 16 garments does not do")]
+    [TestCase("train --data latents -o run -m none", 3, "none: no such model directory")]
+    [TestCase("train --data latents -o run -m nothing", 3, "is missing")]
+    [TestCase("train --data latents -o run -m damaged", 3, "unet.safetensors")]
+    [TestCase("train --data latents -o run -m tiny --frames 3", 3, "3 frames do not fit this model")]
+    [TestCase("train --data latents -o run -m tiny --frames 8", 3, "holds no clip of split \"train\" with the 8 frames that a window spans")]
+    [TestCase("train --data latents -o run -m tiny -d cuda:99", 4, "CUDA_ERROR_")]
+    [TestCase("train --data latents -o dress.jpg -m tiny", 5, "dress.jpg cannot be written: ")]
+    [TestCase("train --data latents -o dress.jpg/run -m tiny", 5, "dress.jpg/run cannot be written: ")]
+    [TestCase("train --data latents -o run -m tiny --crop 8", 2, "crop does nothing for part denoiser")]
+    [TestCase("train --data clips -o run -m tiny --part vae --recompute", 2, "recompute does nothing for part vae")]
+    [TestCase("train --data latents -o run --steps 0", 2, "--steps must be a whole number from 1 to 1000000000, not '0'")]
+    [TestCase("train --data latents -o run --part clip", 2, "--part must be denoiser or vae or encoder, not 'clip'")]
+    [TestCase("train --data latents -o run --clip-norm -1", 2, "--clip-norm must be a number from 0 to 1000000, not '-1'")]
+    [TestCase("train --data latents -o run --average 1", 2, "--average must be a number from 0 to 0.999999, not '1'")]
+    [TestCase("train --data latents -o run --decay cosine --warmup 9 --steps 5", 2, "warm")]
+    [TestCase("train --data latents -o run --config none.json", 3, "none.json cannot be read: ")]
+    [TestCase("train --data latents -o run --config text.jpg", 3, "text.jpg: not valid JSON at line 1")]
+    [TestCase("train --data latents -o run --config unknown-key/config.json", 3, "unknown-key/config.json: unknown key \"frame\"")]
     [TestCase("doctor now", 2, "'now' is not an argument of fashionflow doctor")]
     public void Bad_input_is_one_clear_line(string line, int exitCode, string message)
     {
         WorkFolder.Prepare(_folder, withVideo: line.Contains("clip", StringComparison.Ordinal) || line.Contains("cut", StringComparison.Ordinal) || line.StartsWith("verify", StringComparison.Ordinal));
+        if (line.StartsWith("train", StringComparison.Ordinal))
+        {
+            WorkFolder.AddLatents(_folder);
+        }
+
         Leaves_nothing(() => BuiltProgram.RunIn(_folder.Path, null, line.Split(' ')).MustFail(exitCode, message));
+    }
+
+    [TestCase("{ \"steps\": \"many\" }", 3, "c.json: \"steps\" has a value of another kind than the option --steps takes")]
+    [TestCase("{ \"learning_rte\": 1 }", 3, "c.json: unknown key \"learning_rte\"")]
+    [TestCase("[]", 3, "c.json must hold a JSON object of settings")]
+    [TestCase("{ \"batch\": 0 }", 2, "batch must be from 1 to 65536, not 0")]
+    [TestCase("{ \"temperature\": 0 }", 2, "temperature must be above 0 and at most 1000000, not 0")]
+    [TestCase("{ \"keep\": -1 }", 2, "keep must be from 1 to 2147483647, not -1")]
+    [TestCase("{ \"decay\": \"linear\" }", 2, "the rate's decay must be constant or cosine, not \"linear\"")]
+    [TestCase("{ \"compat\": \"mine\" }", 2, "unknown compatibility mode \"mine\"")]
+    [TestCase("{ \"dtype\": \"f8\" }", 2, "dtype must be f32 or f16, not \"f8\"")]
+    public void A_configuration_that_is_wrong_is_one_clear_line(string json, int exitCode, string message)
+    {
+        WorkFolder.Prepare(_folder);
+        WorkFolder.AddLatents(_folder);
+        File.WriteAllText(_folder["c.json"], json);
+        Leaves_nothing(() => BuiltProgram.RunIn(_folder.Path, null, "train --data latents -o run -m tiny --config c.json".Split(' ')).MustFail(exitCode, message));
     }
 
     // What a script of bash arranges around the program. As root, permissions count once the capabilities that pass them are dropped.
@@ -136,6 +186,8 @@ public sealed class BadInputTests : IDisposable
     [TestCase("ffmpeg missing for clips", "PATH=$PWD fashionflow project clips -o out", 5, "ffmpeg was not found; it reads the videos")]
     [TestCase("ffmpeg gives no frames of a clip", "fake 'echo frames'; PATH=$PWD:$PATH fashionflow project clips -o out -m tiny; code=$?; rm ffmpeg; exit $code", 3, "clips/a.mp4 cannot be decoded: ffmpeg gave something else than frames")]
     [TestCase("ffmpeg is killed over a clip", "fake 'printf \"P6\\n2 2\\n255\\nabc\"; kill -9 $$'; PATH=$PWD:$PATH fashionflow project clips -o out -m tiny; code=$?; rm ffmpeg; exit $code", 3, "clips/a.mp4 cannot be decoded: it was ended by signal 9")]
+    [TestCase("ffmpeg missing for samples", "PATH=$PWD fashionflow train --data clips -o run -m tiny --part vae", 5, "ffmpeg was not found; it reads the videos")]
+    [TestCase("unwritable run", "chmod 500 nothing; $AS_USER fashionflow train --data clips -o nothing/run -m tiny --part vae; code=$?; chmod 700 nothing; exit $code", 5, "nothing/run cannot be written: ")]
     [TestCase("a link to itself", "ln -s a.jpg a.jpg; fashionflow generate a.jpg -o out.mp4; code=$?; rm a.jpg; exit $code", 3, "a.jpg")]
     [TestCase("no end", "fashionflow generate /dev/zero -o out.mp4", 3, "/dev/zero has more than 512 MiB")]
     [TestCase("nothing in the pipe", "fashionflow generate /dev/stdin -o out.mp4 </dev/null", 3, "/dev/stdin is empty")]

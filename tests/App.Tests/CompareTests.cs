@@ -19,6 +19,8 @@ public sealed class CompareTests
         select new TestCaseData(row.Model, Find(row.Weights), Find(row.Reference), row.Case)
             .SetArgDisplayNames(row.Model, row.Weights, row.Reference, row.Case ?? "all");
 
+    private static IEnumerable<string> GradientFiles => Find("unet_tiny_grads") is { } path ? [path] : [];
+
     [TestCaseSource(nameof(Cases))]
     public void The_golden_models_agree(string model, string weights, string reference, string? name)
     {
@@ -28,6 +30,17 @@ public sealed class CompareTests
         {
             Assert.That(result.ExitCode, Is.Zero, result.Output + result.Error);
             Assert.That(result.Output, Does.Match("tensors? agrees?").And.Not.Contain("divergence"));
+        }
+    }
+
+    [TestCaseSource(nameof(GradientFiles))]
+    public void The_golden_gradients_agree(string gradients)
+    {
+        var result = BuiltProgram.Run("compare", "unet", "-w", Find("unet_tiny")!, "-r", Find("unet_tiny_io")!, "--gradients", gradients, "--device", "virtual");
+        using (Assert.EnterMultipleScope())
+        {
+            Assert.That(result.ExitCode, Is.Zero, result.Output + result.Error);
+            Assert.That(result.Output, Does.Match(@"all \d+ tensors agree; largest error of an output \S+, of a gradient \S+\n$").And.Contain("grad.param.").And.Contain("zero by structure"));
         }
     }
 
@@ -85,6 +98,7 @@ public sealed class CompareTests
     [TestCase("compare resnet -w a -r b", "the model must be unet, vae, clip or adapter, not 'resnet'", 2)]
     [TestCase("compare unet -w a.safetensors", "'--reference' is required", 2)]
     [TestCase("compare unet -w a.safetensors -r b.safetensors", "a.safetensors does not exist", 3)]
+    [TestCase("compare unet -w a.safetensors -r b.safetensors --gradients", "'--gradients'", 2)]
     [TestCase("compare unet -w a.safetensors -r b.safetensors --tolerance 0", "--tolerance must be a number above 0 and at most 1, not '0'", 2)]
     public void Bad_input_is_one_clear_line(string line, string message, int exitCode)
     {

@@ -5,6 +5,7 @@ using System.Text.RegularExpressions;
 
 namespace FashionFlow.App.Tests;
 
+[Parallelizable(ParallelScope.All)]
 public sealed partial class KillTests
 {
     private const int Steps = 14;

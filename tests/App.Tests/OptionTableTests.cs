@@ -11,6 +11,7 @@ public sealed class OptionTableTests : IDisposable
 {
     private const string Quick = "-m tiny --steps 1 -d virtual";
     private const string Encode = "-m tiny -d virtual";
+    private const string Learn = "-m tiny -d virtual --steps 1";
 
     // Command line; the files that are new after it, in order; a pattern of standard output.
     private static readonly (string Line, string[] Files, string Output)[] Rows =
@@ -86,6 +87,16 @@ public sealed class OptionTableTests : IDisposable
             $"project clips -o out --json {Encode}",
             ["out/a.safetensors", "out/dataset.json"],
             "^{\"status\":\"made\",\"video\":\"clips/a.mp4\",\"output\":\"out/a.safetensors\",\"split\":\"train\",\"frames\":6,\"fps\":10,.*}\n{\"status\":\"indexed\",.*}\n$"),
+        ($"train --data latents -o run {Learn}", [.. Run("run", 1, "unet", "adapter"), .. Samples("run", 1)], "^run/model: finished after 1 steps\n$"),
+        (
+            "train --data latents --output new/run --model tiny --device virtual --threads 1 --steps 2 --batch 1 --seed 7 --learning-rate 1e-3 --warmup 1 --decay cosine --weight-decay 0 --clip-norm 0.5 --sample-every 0 --quiet",
+            [.. Run("new/run", 2, "unet", "adapter")],
+            "^$"),
+        ($"train --data latents -o run --part denoiser --frames 2 --average 0.9 --recompute --dtype f16 --sample-steps 1 --keep 1 --checkpoint-every 5 {Learn}", [.. Run("run", 1, "unet", "adapter"), .. Samples("run", 1)], "^run/model: "),
+        ($"train --data latents -o run --compat fashionflow --resume --log-every 1 --sample-every 0 --json {Learn}", [.. Run("run", 1, false, "unet", "adapter")], "^{\"step\":1,\"loss\":.*}\n{\"status\":\"finished\",\"model\":\"run/model\",\"step\":1}\n$"),
+        ($"train --config train.json --data latents -o run --sample-every 0 {Learn}", [.. Run("run", 1, "unet", "adapter")], "^run/model: "),
+        ($"train --part vae --data clips -o run --crop 8 {Learn}", [.. Run("run", 1, "vae")], "^run/model: "),
+        ($"train --part vae --data clips -o run --average 0 {Learn}", [.. Run("run", 1, false, "vae")], "^run/model: "),
         ("completion bash", [], "complete -F _fashionflow fashionflow"),
         ("completion zsh", [], "compdef _fashionflow fashionflow"),
         ("completion fish", [], "complete --command fashionflow"),
@@ -102,6 +113,19 @@ public sealed class OptionTableTests : IDisposable
 
     private readonly TemporaryFolder _folder = new();
 
+    /// <summary>What a run leaves; the name of its curves ends in a time, which <see cref="A_command_line_does_what_it_says"/> takes out.</summary>
+    private static string[] Run(string run, int steps, params string[] modules) => Run(run, steps, averages: true, modules);
+
+    private static string[] Run(string run, int steps, bool averages, params string[] modules) =>
+    [
+        .. modules.Concat(["optimizer"]).Concat(averages ? ["average"] : []).Select(file => $"{run}/checkpoints/step-{steps:00000000}/{file}.safetensors"),
+        $"{run}/checkpoints/step-{steps:00000000}/manifest.json", $"{run}/checkpoints/step-{steps:00000000}/state.json",
+        .. modules.Select(file => $"{run}/model/{file}.safetensors"),
+        $"{run}/model/config.json", $"{run}/events/curves", $"{run}/run.lock", $"{run}/run.pid", $"{run}/training.json",
+    ];
+
+    private static string[] Samples(string run, int step) => [$"{run}/samples/step-{step:00000000}.mp4", $"{run}/samples/step-{step:00000000}.gif"];
+
     private static IEnumerable<TestCaseData> Cases => Rows.Select(row => new TestCaseData(row.Line, row.Files, row.Output).SetArgDisplayNames(row.Line));
 
     public void Dispose() => _folder.Dispose();
@@ -110,13 +134,19 @@ public sealed class OptionTableTests : IDisposable
     public void A_command_line_does_what_it_says(string line, string[] files, string output)
     {
         WorkFolder.Prepare(_folder, withVideo: line.Contains("clip", StringComparison.Ordinal) || line.Contains("made", StringComparison.Ordinal));
+        if (line.StartsWith("train", StringComparison.Ordinal))
+        {
+            WorkFolder.AddLatents(_folder);
+            File.WriteAllText(_folder["train.json"], "{ \"batch\": 1 }");
+        }
+
         var before = WorkFolder.List(_folder);
         var result = BuiltProgram.RunIn(_folder.Path, null, line.Split(' '));
         using (Assert.EnterMultipleScope())
         {
             Assert.That(result.ExitCode, Is.Zero, result.Error);
             Assert.That(result.Output, Does.Match(output));
-            Assert.That(WorkFolder.List(_folder).Except(before), Is.EquivalentTo(files.Where(f => !before.Contains(f))));
+            Assert.That(WorkFolder.List(_folder).Except(before).Select(f => f.Contains("/events/events.out.tfevents.", StringComparison.Ordinal) ? $"{Path.GetDirectoryName(f)}/curves" : f), Is.EquivalentTo(files.Where(f => !before.Contains(f))));
         }
 
         if (line.Contains("old.mp4 --overwrite", StringComparison.Ordinal))

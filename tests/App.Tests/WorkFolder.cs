@@ -22,6 +22,15 @@ internal static class WorkFolder
         return (File.ReadAllBytes(folder["made.mp4"]), File.ReadAllBytes(folder["made.mp4.json"]));
     });
 
+    private static readonly Lazy<(string Name, byte[] Bytes)[]> Latents = new(() =>
+    {
+        using var folder = new TemporaryFolder();
+        Prepare(folder, withVideo: true);
+        var result = BuiltProgram.RunIn(folder.Path, null, "project", "clips", "-o", "latents", "-m", "tiny", "-d", "virtual");
+        Assert.That(result.ExitCode, Is.Zero, result.Error);
+        return [.. Directory.EnumerateFiles(folder["latents"]).Select(path => (Path.GetFileName(path), File.ReadAllBytes(path)))];
+    });
+
     public static void Prepare(TemporaryFolder folder, bool withVideo = false)
     {
         TestPictures.Write(folder["dress.jpg"], 60, 80);
@@ -78,6 +87,16 @@ internal static class WorkFolder
         {
             Directory.CreateDirectory(folder[name]);
             File.WriteAllText(folder[$"{name}/config.json"], json);
+        }
+    }
+
+    /// <summary>Adds <c>latents</c> of the tiny model: one clip to train on.</summary>
+    public static void AddLatents(TemporaryFolder folder)
+    {
+        Directory.CreateDirectory(folder["latents"]);
+        foreach (var (name, bytes) in Latents.Value)
+        {
+            File.WriteAllBytes(folder[$"latents/{name}"], bytes);
         }
     }
 

@@ -157,7 +157,7 @@ internal static class TrainCommand
 
         public Option<double?> LearningRate { get; } = CommonOptions.Positive("--learning-rate", "R", "The highest learning rate of AdamW. Default: 1e-4, the reference's.", 1);
 
-        public Option<int?> Warmup { get; } = CommonOptions.Count("--warmup", "N", "Steps over which the rate grows. Default: 100; 0 with --compat fashionflow.", 0, 1_000_000);
+        public Option<int?> Warmup { get; } = CommonOptions.Count("--warmup", "N", "Steps over which the rate grows. Default: 100 or a tenth of the steps, what is less; 0 with --compat fashionflow.", 0, 1_000_000);
 
         public Option<string?> Decay { get; } = CommonOptions.Choice("--decay", "The rate after that: constant (default), or cosine to 0 at the last step.", "constant", "cosine");
 
@@ -171,7 +171,7 @@ internal static class TrainCommand
 
         public Option<int?> Crop { get; } = CommonOptions.Count("--crop", "N", "Train the autoencoder on random N x N parts of pictures. Default: whole pictures.", 0, 65536);
 
-        public Option<bool?> Recompute { get; } = new("--recompute") { Description = "Compute activations again on the way back instead of keeping them: a fraction of the memory, the same bits." };
+        public Option<bool?> Recompute { get; } = new("--recompute") { Description = "Compute the U-Net's activations again on the way back instead of keeping them: two fifths of the memory, a third more work, the same bits." };
 
         public Option<string?> Compat { get; } = CommonOptions.Choice(
             "--compat", "fixed: new windows each epoch, the mean over frames, clipping and averaging (default); fashionflow: as the reference trains.", "fixed", "fashionflow");

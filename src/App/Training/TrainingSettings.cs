@@ -186,7 +186,7 @@ internal sealed record TrainingSettings
             Batch = Part == "encoder" ? 16 : 2,
             Seed = 0,
             LearningRate = 1e-4,
-            Warmup = likeReference ? 0 : 100,
+            Warmup = likeReference ? 0 : (int)Math.Min(100, (Steps ?? 10_000) / 10),
             Decay = "constant",
             WeightDecay = 0.01,
             ClipNorm = likeReference ? 0 : 1,
