@@ -24,7 +24,7 @@ public sealed class BackwardCall
     public Tensor Gradient { get; }
 
     /// <summary>Whether somebody wants the gradient of an input; what nobody wants need not be computed.</summary>
-    public bool Needs(int input) => _node.Inputs[input] is not null;
+    public bool Needs(int input) => _node.Inputs[input] is { IsOver: false } or { IsLeaf: false };
 
     /// <summary>A tensor that was kept for the backward, in the order given to <see cref="Tape.Record"/>.</summary>
     /// <exception cref="InvalidOperationException">It was not kept, or was overwritten since.</exception>
@@ -51,9 +51,16 @@ public sealed class BackwardCall
     /// <exception cref="InvalidOperationException">The gradient does not fit the input.</exception>
     public void Set(int input, Tensor gradient)
     {
-        if (_node.Inputs[input] is not { } variable)
+        if (!Needs(input))
         {
             return;
+        }
+
+        var variable = _node.Inputs[input]!;
+        if (variable.IsOver)
+        {
+            throw new InvalidOperationException(
+                $"{_node.Operation}: the gradient of input {input}, {variable.Type} {variable.Shape}, comes after the tape that made the input went backward");
         }
 
         if (gradient.Count != variable.Shape.Count || gradient.DType != variable.Type)

@@ -31,9 +31,9 @@ public static partial class Functional
     public static Tensor PositionBias(Tensor table, params ReadOnlySpan<int> dimensions)
     {
         var bias = Ops.PositionBias(table, dimensions);
-        if (!Tape.IsRecording || !table.RequiresGradient())
+        if (!IsRecorded(table))
         {
-            return bias;
+            return Unrecorded(nameof(PositionBias), bias);
         }
 
         var kept = dimensions.ToArray();
@@ -50,16 +50,5 @@ public static partial class Functional
         }
 
         return wanted;
-    }
-
-    private static void SetAll(BackwardCall call, params ReadOnlySpan<Tensor?> gradients)
-    {
-        for (var i = 0; i < gradients.Length; i++)
-        {
-            if (gradients[i] is { } gradient)
-            {
-                call.Set(i, gradient);
-            }
-        }
     }
 }

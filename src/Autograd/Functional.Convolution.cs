@@ -80,7 +80,8 @@ public static partial class Functional
     {
         if (!IsRecorded(x, spatialWeight, spatialBias, temporalWeight, temporalBias, residual))
         {
-            return Ops.PseudoConv3d(x, spatialWeight, spatialBias, temporalWeight, temporalBias, residual);
+            return Unrecorded(
+                nameof(PseudoConv3d), Ops.PseudoConv3d(x, spatialWeight, spatialBias, temporalWeight, temporalBias, residual));
         }
 
         var (shape, weightShape, temporalShape) = (x.Shape, spatialWeight.Shape, temporalWeight?.Shape ?? default);

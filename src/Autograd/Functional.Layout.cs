@@ -11,7 +11,11 @@ public static partial class Functional
         var channels = a.Shape.Rank > 0 ? a.Shape[-1] : 0;
         return Tape.Record(
             nameof(ConcatChannels), Ops.ConcatChannels(a, aScale, b), [a, b], [],
-            call => SetBoth(call, Ops.ConcatChannelsBackward(call.Gradient, channels, aScale, call.Needs(0), call.Needs(1))));
+            call =>
+            {
+                var (da, db) = Ops.ConcatChannelsBackward(call.Gradient, channels, aScale, call.Needs(0), call.Needs(1));
+                SetAll(call, da, db);
+            });
     }
 
     /// <inheritdoc cref="Ops.ConcatTokens"/>
@@ -20,7 +24,11 @@ public static partial class Functional
         var shape = a.Shape;
         return Tape.Record(
             nameof(ConcatTokens), Ops.ConcatTokens(a, b), [a, b], [],
-            call => SetBoth(call, Ops.ConcatTokensBackward(call.Gradient, shape[1], call.Needs(0), call.Needs(1))));
+            call =>
+            {
+                var (da, db) = Ops.ConcatTokensBackward(call.Gradient, shape[1], call.Needs(0), call.Needs(1));
+                SetAll(call, da, db);
+            });
     }
 
     /// <inheritdoc cref="Ops.SliceChannels"/>
@@ -34,16 +42,22 @@ public static partial class Functional
 
     /// <inheritdoc cref="Ops.Permute"/>
     public static Tensor Permute(Tensor x, params int[] axes)
-        => Tape.Record(nameof(Permute), Ops.Permute(x, axes), [x], [], call =>
+    {
+        var y = Ops.Permute(x, axes);
+        if (!IsRecorded(x))
         {
-            var inverse = new int[axes.Length];
-            for (var i = 0; i < axes.Length; i++)
-            {
-                inverse[axes[i]] = i;
-            }
+            return Unrecorded(nameof(Permute), y);
+        }
 
-            call.Set(0, Ops.Permute(call.Gradient, inverse));
-        });
+        // Now, since the array is the caller's.
+        var inverse = new int[axes.Length];
+        for (var i = 0; i < axes.Length; i++)
+        {
+            inverse[axes[i]] = i;
+        }
+
+        return Tape.Record(nameof(Permute), y, [x], [], call => call.Set(0, Ops.Permute(call.Gradient, inverse)));
+    }
 
     /// <inheritdoc cref="Ops.SpaceToDepth"/>
     public static Tensor SpaceToDepth(Tensor x, int patch = 2)
@@ -73,17 +87,4 @@ public static partial class Functional
     public static Tensor MaxPool2x2(Tensor x)
         => Tape.Record(
             nameof(MaxPool2x2), Ops.MaxPool2x2(x), [x], [x], static call => call.Set(0, Ops.MaxPool2x2Backward(call.Saved(0), call.Gradient)));
-
-    private static void SetBoth(BackwardCall call, (Tensor? A, Tensor? B) gradients)
-    {
-        if (gradients.A is { } a)
-        {
-            call.Set(0, a);
-        }
-
-        if (gradients.B is { } b)
-        {
-            call.Set(1, b);
-        }
-    }
 }

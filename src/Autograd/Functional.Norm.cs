@@ -10,10 +10,9 @@ public static partial class Functional
     public static Tensor GroupNorm(
         Tensor x, int groups, Tensor weight, Tensor bias, double eps, Tensor? scaleShift = null, bool silu = false)
     {
-        if (!Tape.IsRecording
-            || !(x.RequiresGradient() || weight.RequiresGradient() || bias.RequiresGradient() || scaleShift?.RequiresGradient() is true))
+        if (!IsRecorded(x, weight, bias, scaleShift))
         {
-            return Ops.GroupNorm(x, groups, weight, bias, eps, scaleShift, silu);
+            return Unrecorded(nameof(GroupNorm), Ops.GroupNorm(x, groups, weight, bias, eps, scaleShift, silu));
         }
 
         // Of the forward pass only x and two numbers a group are kept: the normalised tensor, and what SiLU was applied to, follow.
@@ -29,7 +28,7 @@ public static partial class Functional
                 var wanted = Wanted(call, NormInputs.X, NormInputs.Weight, NormInputs.Bias, NormInputs.ScaleShift);
                 var gradients = Ops.GroupNormBackward(
                     call.Saved(0), groups, call.Saved(1), call.Saved(2), call.SavedOrNull(3), silu, call.Saved(4), call.Gradient, wanted);
-                SetGradients(call, gradients.X, gradients.Weight, gradients.Bias, gradients.ScaleShift);
+                SetAll(call, gradients.X, gradients.Weight, gradients.Bias, gradients.ScaleShift);
             });
     }
 
@@ -39,7 +38,7 @@ public static partial class Functional
         {
             var wanted = Wanted(call, NormInputs.X, NormInputs.Weight, NormInputs.Bias);
             var gradients = Ops.LayerNormBackward(call.Saved(0), call.Saved(1), eps, call.Gradient, wanted);
-            SetGradients(call, gradients.X, gradients.Weight, gradients.Bias);
+            SetAll(call, gradients.X, gradients.Weight, gradients.Bias);
         });
 
     /// <inheritdoc cref="Ops.ChanLayerNorm"/>
@@ -48,7 +47,7 @@ public static partial class Functional
         {
             var gradients = Ops.ChanLayerNormBackward(
                 call.Saved(0), call.Saved(1), eps, tokenShift, call.Gradient, Wanted(call, NormInputs.X, NormInputs.Weight));
-            SetGradients(call, gradients.X, gradients.G);
+            SetAll(call, gradients.X, gradients.G);
         });
 
     /// <inheritdoc cref="Ops.TokenShift"/>
@@ -65,16 +64,5 @@ public static partial class Functional
         }
 
         return wanted;
-    }
-
-    private static void SetGradients(BackwardCall call, params ReadOnlySpan<Tensor?> gradients)
-    {
-        for (var i = 0; i < gradients.Length; i++)
-        {
-            if (gradients[i] is { } gradient)
-            {
-                call.Set(i, gradient);
-            }
-        }
     }
 }

@@ -31,6 +31,25 @@ public static partial class Functional
         return false;
     }
 
+    /// <summary>The result of an operator that need not be recorded, seen by the guard all the same.</summary>
+    private static Tensor Unrecorded(string operation, Tensor result)
+    {
+        NonFiniteGuard.Check(operation, result, isBackward: false);
+        return result;
+    }
+
+    /// <summary>Gives the inputs their gradients in order; null where nobody wants one.</summary>
+    private static void SetAll(BackwardCall call, params ReadOnlySpan<Tensor?> gradients)
+    {
+        for (var i = 0; i < gradients.Length; i++)
+        {
+            if (gradients[i] is { } gradient)
+            {
+                call.Set(i, gradient);
+            }
+        }
+    }
+
     /// <summary>A tensor if its gradient is asked for, or the backward needs it because another's is; else null, so that it is not kept.</summary>
     private static Tensor? If(bool needed, Tensor? x) => needed ? x : null;
 }

@@ -1,4 +1,5 @@
 // Leaves: the tensors whose gradient is asked for, and where to find it.
+using FashionFlow.Gpu;
 using FashionFlow.Tensors;
 
 namespace FashionFlow.Autograd;
@@ -14,12 +15,17 @@ public static class Gradients
     /// <param name="buffer">Memory of the tensor's shape and type in which the gradient gathers on top of what is there; null for none.</param>
     /// <returns>The tensor itself.</returns>
     /// <exception cref="InvalidOperationException">The tensor was computed from leaves, or is one already.</exception>
-    /// <exception cref="ArgumentException">The buffer does not fit.</exception>
+    /// <exception cref="ArgumentException">The elements are of another type, or the buffer does not fit.</exception>
     public static Tensor RequireGradient(this Tensor tensor, Tensor? buffer = null)
     {
         if (tensor.History is not null)
         {
             throw new InvalidOperationException($"{tensor} is a leaf or computed from one already; Functional.Detach gives a tensor that is not");
+        }
+
+        if (tensor.DType is not (DType.Float32 or DType.Float64))
+        {
+            throw new ArgumentException($"{tensor} has no gradient: Float32 and Float64 are supported", nameof(tensor));
         }
 
         if (buffer is not null && (buffer.Shape != tensor.Shape || buffer.DType != tensor.DType || buffer.Context != tensor.Context))

@@ -107,7 +107,9 @@ public sealed class Tape : IDisposable
         {
             using (var one = gradient is null ? TensorScope.Detach(Ops.Full(result.Context, result.Shape, 1, result.DType)) : null)
             {
-                variable.Accumulate(gradient ?? one!);
+                // A reference of our own, so that not even a leaf takes the caller's tensor for its gradient.
+                using var start = TensorScope.Detach((gradient ?? one!).AddReference());
+                variable.Accumulate(start);
             }
 
             while (_nodes.Count > 0)

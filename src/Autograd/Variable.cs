@@ -31,7 +31,7 @@ internal sealed class Variable : TensorHistory, IDisposable
     /// <summary>The tape that its operator is on; null for a leaf.</summary>
     public Tape? Recorder { get; }
 
-    /// <summary>Whether its operator has left the tape: no gradient that gathers here goes any further.</summary>
+    /// <summary>Whether its operator has left the tape, or its leaf was disposed: a gradient that gathers here would reach nobody.</summary>
     public bool IsOver { get; private set; }
 
     /// <summary>What has gathered so far; null before the first share.</summary>
@@ -45,7 +45,15 @@ internal sealed class Variable : TensorHistory, IDisposable
     /// <summary>Adds a share of the gradient. Shares come in the reverse order of the operators, so the sum's order is fixed.</summary>
     public void Accumulate(Tensor share)
     {
-        if (Gradient is null)
+        if (Gradient is null && IsLeaf && share.SharesMemory)
+        {
+            // A leaf's gradient outlives the pass, and whoever else holds this memory (another leaf, the caller) may write it then.
+            var own = Kept(Tensor.Empty(Context, Shape, Type));
+            using var alike = Kept(share.Reshape(Shape));
+            own.CopyFrom(alike);
+            Gradient = own;
+        }
+        else if (Gradient is null)
         {
             Gradient = Kept(share.Shape == Shape ? share.AddReference() : share.Reshape(Shape));
         }
@@ -58,8 +66,9 @@ internal sealed class Variable : TensorHistory, IDisposable
         {
             // Somebody else holds this memory, as the other input of an Add does: it must not be written.
             using var alike = Kept(share.Reshape(Shape));
-            using var old = Gradient;
-            Gradient = Kept(Ops.Add(old, alike));
+            var sum = Kept(Ops.Add(Gradient, alike));
+            Gradient.Dispose();
+            Gradient = sum;
         }
     }
 

@@ -363,21 +363,7 @@ public static partial class Ops
         for (var i = 0; i < (perHead ? heads : sequences); i++)
         {
             DevicePointer<byte> At(in MatrixBatch batch) => batch.Start.Offset(i * (perHead ? batch.Head : batch.Sequence) * size);
-            Product(context, d, At(a), At(b), At(c));
-        }
-    }
-
-    /// <summary>c = alpha op(a) op(b), the way that the context asks for.</summary>
-    private static void Product(DeviceContext context, in GemmDescription d, DevicePointer<byte> a, DevicePointer<byte> b, DevicePointer<byte> c)
-    {
-        if (context.Backend == MatmulBackend.Library && context.Device.Blas is { } blas)
-        {
-            using var workspace = Workspace(context, blas.WorkspaceBytes(d), out var memory);
-            blas.Gemm(context.Stream, d, a, b, default, c, memory);
-        }
-        else
-        {
-            ProductByKernels(context.Stream, d, ChooseTile(d), a, b, default, default, c);
+            Product(context, d, At(a), At(b), default, default, At(c));
         }
     }
 

@@ -108,6 +108,7 @@ public static partial class Ops
         else if (dx.Context.Backend == MatmulBackend.Library && dx.Context.Device.Dnn is { } dnn)
         {
             using var workspace = Workspace(dx.Context, dnn.WorkspaceBytes(d, ConvolutionPass.BackwardData), out var memory);
+            dx.Context.Device.Kernels.LastCall = dnn.Name;
             dnn.ConvolutionBackwardData(dx.Context.Stream, d, Bytes(gradient), Bytes(weight), Bytes(dx), memory);
         }
         else
@@ -147,6 +148,7 @@ public static partial class Ops
         {
             var dnn = x.Context.Device.Dnn!;
             using var workspace = Workspace(x.Context, dnn.WorkspaceBytes(d, ConvolutionPass.BackwardFilter), out var memory);
+            x.Context.Device.Kernels.LastCall = dnn.Name;
             dnn.ConvolutionBackwardFilter(x.Context.Stream, d, Bytes(x), Bytes(gradient), Bytes(dw), memory);
         }
 

@@ -134,21 +134,34 @@ public static partial class Ops
             return;
         }
 
+        if (!residual.IsNull && context.Backend == MatmulBackend.Library && context.Device.Blas is not null)
+        {
+            context.Device.Copy(Bytes(y), residual, y.Bytes, context.Stream);
+            (d, residual) = (d with { Beta = 1 }, default);
+        }
+
+        Product(context, d, a, b, bias, residual, Bytes(y));
+    }
+
+    /// <summary>The same into a stretch of a tensor; the library takes no residual.</summary>
+    private static void Product(
+        DeviceContext context,
+        in GemmDescription d,
+        DevicePointer<byte> a,
+        DevicePointer<byte> b,
+        DevicePointer<byte> bias,
+        DevicePointer<byte> residual,
+        DevicePointer<byte> c)
+    {
         if (context.Backend == MatmulBackend.Library && context.Device.Blas is { } blas)
         {
-            if (!residual.IsNull)
-            {
-                context.Device.Copy(Bytes(y), residual, y.Bytes, context.Stream);
-                d = d with { Beta = 1 };
-            }
-
             using var workspace = Workspace(context, blas.WorkspaceBytes(d), out var memory);
             context.Device.Kernels.LastCall = blas.Name;
-            blas.Gemm(context.Stream, d, a, b, bias, Bytes(y), memory);
+            blas.Gemm(context.Stream, d, a, b, bias, c, memory);
         }
         else
         {
-            ProductByKernels(context.Stream, d, ChooseTile(d), a, b, bias, residual, Bytes(y));
+            ProductByKernels(context.Stream, d, ChooseTile(d), a, b, bias, residual, c);
         }
     }
 

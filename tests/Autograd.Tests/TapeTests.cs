@@ -158,6 +158,119 @@ public sealed class TapeTests
             Throws.InvalidOperationException.With.Message.EqualTo("Liar: its backward gave Float64 [1] for input 0, which is Float64 [2]"));
     });
 
+    [Test]
+    public void A_leafs_gradient_is_its_own_memory() => Run(context =>
+    {
+        // Add passes one gradient on to both inputs, and a leaf takes the caller's where nothing lies between them.
+        using var scope = TensorScope.Begin();
+        var (a, b, c) = (Vector(context, 1, 2).RequireGradient(), Vector(context, 3, 4).RequireGradient(), Vector(context, 5, 6).RequireGradient());
+        var start = Vector(context, 10, 20);
+        using (var tape = Tape.Begin())
+        {
+            tape.Backward(Functional.Add(Functional.Add(a, b), a), start);
+        }
+
+        using (var tape = Tape.Begin())
+        {
+            tape.Backward(c, start);
+        }
+
+        start.CopyFrom<double>([7, 7]);
+        Ops.Fill(a.Gradient()!, -1);
+        Assert.That(b.Gradient()!.ToArray<double>(), Is.EqualTo(new double[] { 10, 20 }));
+        Assert.That(c.Gradient()!.ToArray<double>(), Is.EqualTo(new double[] { 10, 20 }));
+        Ops.Fill(b.Gradient()!, -2);
+        Assert.That(a.Gradient()!.ToArray<double>(), Is.EqualTo(new double[] { -1, -1 }));
+    });
+
+    [Test]
+    public void A_leaf_disposed_before_backward_is_left_out_and_leaves_nothing_behind() => Run(context =>
+    {
+        using var kept = Vector(context, 1, 2).RequireGradient();
+        using var buffer = Vector(context, 7, 7);
+        var (plain, buffered) = (Vector(context, 3, 4).RequireGradient(), Vector(context, 5, 6).RequireGradient(buffer));
+        using (TensorScope.Begin())
+        using (var tape = Tape.Begin())
+        {
+            var y = Functional.Add(Functional.AddScaled(kept, plain, 2), buffered);
+            plain.Dispose();
+            buffered.Dispose();
+            tape.Backward(y, Vector(context, 1, 10));
+        }
+
+        Assert.That(kept.Gradient()!.ToArray<double>(), Is.EqualTo(new double[] { 1, 10 }));
+        Assert.That(buffer.ToArray<double>(), Is.EqualTo(new double[] { 7, 7 }));
+        Assert.That(context.LiveTensors, Is.EqualTo(3), "the leaf, its gradient and the buffer");
+    });
+
+    [Test]
+    public void A_backward_that_fails_halfway_leaves_nothing_behind_and_the_next_pass_works() => Run(context =>
+    {
+        using var x = Vector(context, 1, 2).RequireGradient();
+        using (var start = Vector(context, 1, 1))
+        {
+            using (var tape = Tape.Begin())
+            {
+                using var inside = Functional.Silu(x);
+                using var broken = Tape.Record("Broken", Vector(context, 1, 2), [inside, x], [inside], call =>
+                {
+                    call.Set(1, Ops.Scale(call.Gradient, 2));
+                    throw new InvalidOperationException("halfway");
+                });
+                using var y = Functional.Add(broken, x);
+                Assert.That(() => tape.Backward(y, start), Throws.InvalidOperationException.With.Message.EqualTo("halfway"));
+                Assert.That(Tape.IsRecording, Is.True);
+            }
+
+            Assert.That(Tape.IsRecording, Is.False);
+            Assert.That(context.LiveTensors, Is.EqualTo(3), "x, what has gathered for it, and where the pass started");
+            x.ClearGradient();
+            using (var tape = Tape.Begin())
+            {
+                using var y = Functional.Scale(x, 3);
+                tape.Backward(y, start);
+            }
+        }
+
+        Assert.That(x.Gradient()!.ToArray<double>(), Is.EqualTo(new double[] { 3, 3 }));
+    });
+
+    [Test]
+    public void A_gradient_that_comes_after_its_tape_went_backward_is_named() => Run(context =>
+    {
+        using var scope = TensorScope.Begin();
+        var x = Vector(context, 1, 2).RequireGradient();
+        using var outer = Tape.Begin();
+        var y = Functional.Scale(x, 2);
+        using var inner = Tape.Begin();
+        var z = Functional.Silu(y);
+        outer.Backward(y, Vector(context, 1, 1));
+        Assert.That(
+            () => inner.Backward(z, Vector(context, 1, 1)),
+            Throws.InvalidOperationException.With.Message.EqualTo(
+                "Silu: the gradient of input 0, Float64 [2], comes after the tape that made the input went backward"));
+    });
+
+    [Test]
+    public void Only_floating_point_tensors_become_leaves() => Run(context =>
+    {
+        using var numbers = Tensor.FromArray<int>(context, [1, 2], [2]);
+        Assert.That(() => numbers.RequireGradient(), Throws.ArgumentException.With.Message.Contains("Int32 [2] has no gradient"));
+    });
+
+    [Test]
+    public void An_order_of_axes_is_as_it_was_in_the_forward_pass() => Run(context =>
+    {
+        using var scope = TensorScope.Begin();
+        var x = Tensor.FromArray<double>(context, [1, 2, 3, 4, 5, 6], [1, 2, 3]).RequireGradient();
+        using var tape = Tape.Begin();
+        int[] axes = [2, 0, 1];
+        var y = Functional.Permute(x, axes);
+        axes[0] = 0;
+        tape.Backward(y, Tensor.FromArray<double>(context, [1, 4, 2, 5, 3, 6], [3, 1, 2]));
+        Assert.That(x.Gradient()!.ToArray<double>(), Is.EqualTo(new double[] { 1, 2, 3, 4, 5, 6 }));
+    });
+
     private static void Run(Action<DeviceContext> body)
     {
         using var context = new DeviceContext(VirtualGpu.DeviceSelector.Open("virtual"), ownsDevice: true, DeviceContextOptions.Checked);

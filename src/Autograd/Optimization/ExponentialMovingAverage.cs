@@ -44,11 +44,7 @@ public sealed class ExponentialMovingAverage : IDisposable
         _views = Bucket.Views(_flat);
         for (var i = 0; i < _views.Length; i++)
         {
-            var value = Bucket.Values.Tensors[i];
-            if (value.Count > 0)
-            {
-                value.Context.Device.Copy(_views[i].Pointer<byte>(), value.Pointer<byte>(), value.Bytes, value.Context.Stream);
-            }
+            _views[i].CopyFrom(Bucket.Values.Tensors[i]);
         }
     }
 
