@@ -8,32 +8,13 @@
 // All sums have one order, set by the shapes.
 #include "activation.cuh"
 #include "common.cuh"
+#include "lanes.cuh"
 #include "row.cuh"
 
 namespace {
 
 constexpr int ROWS = 8;   // queries, then keys, that a warp serves
 constexpr int STEP = 4;   // head dimensions, keys or queries at a time
-
-// Largest value and sum over LANES neighbouring lanes (a power of two) in a fixed tree; each of them gets it.
-template <int LANES, typename T>
-__device__ __forceinline__ T largest_of(T value) {
-#pragma unroll
-    for (int lanes = LANES / 2; lanes > 0; lanes /= 2) {
-        const T other = __shfl_xor_sync(FULL_WARP, value, lanes);
-        value = value > other ? value : other;
-    }
-    return value;
-}
-
-template <int LANES, typename T>
-__device__ __forceinline__ T sum_of(T value) {
-#pragma unroll
-    for (int lanes = LANES / 2; lanes > 0; lanes /= 2) {
-        value += __shfl_xor_sync(FULL_WARP, value, lanes);
-    }
-    return value;
-}
 
 // Columns `column` .. + 256 bytes of a [rows, head] matrix with `stride` elements from row to row, into shared memory: as they
 // are into `tile` and transposed, with a pitch of an odd number of elements, into `columns` (either may be null). A warp a row,
@@ -243,16 +224,16 @@ __device__ __forceinline__ void attend_backward(
             if (bias != nullptr) {
                 own += bias[scores_start + min(query, query_count - 1) * key_count + min(key, key_count - 1)];
             }
-            const T top = largest_of<SIDE>(own);
+            const T top = row_max<SIDE>(own);
             const T exponential = key < key_count ? exp_of(own - top) : T(0);
-            const T sum = sum_of<SIDE>(exponential);
+            const T sum = row_sum<SIDE>(exponential);
             const T weight = query < query_count ? exponential / sum : T(0);
-            const T mean = sum_of<SIDE>(weight * weight_gradient[i]);
+            const T mean = row_sum<SIDE>(weight * weight_gradient[i]);
             const T rough = weight * (weight_gradient[i] - mean);
 
             // A row of score gradients sums to zero: what rounding left of it is taken out again, as everything before a softmax that
             // all keys share has no gradient, and sums over many rows would show it.
-            const T score_gradient = fma_of(-weight, sum_of<SIDE>(rough), rough);
+            const T score_gradient = fma_of(-weight, row_sum<SIDE>(rough), rough);
             bias_gradient[i] += score_gradient;
             value_columns[query * SIDE + key] = weight;
             key_columns[query * SIDE + key] = score_gradient;

@@ -1,12 +1,10 @@
 // Channel layer normalisation with a clamped variance, and the token shift that comes before it in the feed-forward of the
 // space-time U-Net: the later half of the channels is delayed by one frame. Both in one pass, or the shift alone.
 #include "common.cuh"
+#include "root.cuh"
 #include "shifted_row.cuh"
 
 namespace {
-
-__device__ __forceinline__ float square_root(float x) { return sqrtf(x); }
-__device__ __forceinline__ double square_root(double x) { return sqrt(x); }
 
 template <typename T>
 __device__ __forceinline__ void normalize_row(
@@ -24,7 +22,7 @@ __device__ __forceinline__ void normalize_row(
         square += deviation * deviation;
     });
     const T variance = block_sum(square, scratch, threads) / static_cast<T>(c);
-    const T rstd = T(1) / square_root(variance > eps ? variance : eps);
+    const T rstd = T(1) / sqrt_of(variance > eps ? variance : eps);
     T* out = y + static_cast<long long>(blockIdx.x) * c;
     row.each(x, thread, threads, [&](int i, T value, bool) { out[i] = (value - mean) * rstd * g[i]; });
 }

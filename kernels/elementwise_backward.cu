@@ -2,24 +2,9 @@
 // the bytes above each kernel are the least it must move, and one pass moves no more.
 #include "activation_slope.cuh"
 #include "common.cuh"
+#include "map2.cuh"
 
 namespace {
-
-// y[i] = function(x[i], gradient[i]); a thread takes four neighbouring elements, in one vector access where it can.
-template <typename T, typename F>
-__device__ __forceinline__ void map2(
-    const T* __restrict__ x, const T* __restrict__ gradient, T* __restrict__ y, int n, F function) {
-    const int first = (blockIdx.x * blockDim.x + threadIdx.x) * 4;
-    if (first <= n - 4 && is_aligned16(x) && is_aligned16(gradient) && is_aligned16(y)) {
-        const Four<T> u = load4(x + first);
-        const Four<T> v = load4(gradient + first);
-        store4(y + first, {function(u.x, v.x), function(u.y, v.y), function(u.z, v.z), function(u.w, v.w)});
-        return;
-    }
-    for (int i = first; i < n && i < first + 4; ++i) {
-        y[i] = function(x[i], gradient[i]);
-    }
-}
 
 template <typename T>
 struct SiluGradient {

@@ -2,22 +2,11 @@
 // passes, so that a large mean costs no accuracy. Short rows stay in the registers of a warp or a part of one and are read
 // once; others get a block each.
 #include "common.cuh"
+#include "lanes.cuh"
+#include "root.cuh"
 #include "row.cuh"
 
 namespace {
-
-__device__ __forceinline__ float inverse_sqrt(float x) { return 1.0f / sqrtf(x); }
-__device__ __forceinline__ double inverse_sqrt(double x) { return 1.0 / sqrt(x); }
-
-// Sum over the LANES (a power of two) neighbouring lanes that share a row, in a fixed tree.
-template <int LANES, typename T>
-__device__ __forceinline__ T row_sum(T value) {
-#pragma unroll
-    for (int lanes = LANES / 2; lanes > 0; lanes /= 2) {
-        value += __shfl_xor_sync(FULL_WARP, value, lanes);
-    }
-    return value;
-}
 
 // LANES lanes a row, each holding VECTORS vectors of four: rows of up to 4 * LANES * VECTORS elements, c a multiple of four.
 // With less than a warp a row, rows are that long exactly, so that lane and place run on from one row to the next.
@@ -58,7 +47,7 @@ __device__ __forceinline__ void normalize_rows(
                           (values[i].z * values[i].z + values[i].w * values[i].w);
             }
         }
-        const T rstd = inverse_sqrt(row_sum<LANES>(square) * inverse_count + eps);
+        const T rstd = T(1) / sqrt_of(row_sum<LANES>(square) * inverse_count + eps);
 #pragma unroll
         for (int i = 0; i < VECTORS; ++i) {
             const int column = (i * LANES + lane) * 4;
@@ -92,7 +81,7 @@ __device__ __forceinline__ void normalize_row(
         const T deviation = counts ? value - mean : T(0);
         square += deviation * deviation;
     });
-    const T rstd = inverse_sqrt(block_sum(square, scratch, threads) / static_cast<T>(c) + eps);
+    const T rstd = T(1) / sqrt_of(block_sum(square, scratch, threads) / static_cast<T>(c) + eps);
     each_of_row(0, c, threadIdx.x, threads, [&](int i, bool) {
         y[start + i] = (x[start + i] - mean) * rstd * weight[i] + bias[i];
     });

@@ -7,6 +7,7 @@
 #include "activation.cuh"
 #include "block_sums.cuh"
 #include "common.cuh"
+#include "lanes.cuh"
 #include "row.cuh"
 #include "vector_access.cuh"
 
@@ -14,17 +15,7 @@ namespace {
 
 constexpr int WARPS = 8;
 
-// Sum over the LANES (a power of two) neighbouring lanes that share a row, in a fixed tree.
-template <int LANES, typename T>
-__device__ __forceinline__ T row_sum(T value) {
-#pragma unroll
-    for (int lanes = LANES / 2; lanes > 0; lanes /= 2) {
-        value += __shfl_xor_sync(FULL_WARP, value, lanes);
-    }
-    return value;
-}
-
-// The other way: over the lanes of a warp that hold the same columns of different rows.
+// The other way than row_sum: over the lanes of a warp that hold the same columns of different rows.
 template <int LANES, typename T>
 __device__ __forceinline__ T column_sum(T value) {
 #pragma unroll

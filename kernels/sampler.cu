@@ -1,9 +1,7 @@
 // The sampler's arithmetic: timestep embedding, one DDPM or DDIM step, frame 0 put back. The schedule's tables and the timestep
 // lie in device memory, so that one captured sequence of launches serves every step.
 #include "latent_video.cuh"
-
-__device__ __forceinline__ float square_root(float x) { return sqrtf(x); }
-__device__ __forceinline__ double square_root(double x) { return sqrt(x); }
+#include "root.cuh"
 
 __device__ __forceinline__ float sine(float x) { return sinf(x); }
 __device__ __forceinline__ double sine(double x) { return sin(x); }
@@ -92,7 +90,7 @@ __device__ __forceinline__ void ddpm(
     T value = rounded_product(sqrtRecipAlphas[t], x[place.at] - drift);
     if (t > 0)
     {
-        value += rounded_product(square_root(posteriorVariance[t]), noise[place.at]);
+        value += rounded_product(sqrt_of(posteriorVariance[t]), noise[place.at]);
     }
     y[place.at] = value;
 }
@@ -153,12 +151,12 @@ __device__ __forceinline__ void ddim(
     // With r = abar_t (1 - abar_p) / ((1 - abar_t) abar_p), sigma^2 = eta^2 (1 - abar_p) (1 - r) and 1 - abar_p - sigma^2 =
     // (1 - abar_p) (1 - eta^2 + eta^2 r): in this form nothing cancels for small t, where both abar are almost 1.
     const T ratio = (T(1) - next) / (T(1) - current);
-    const T sigma = eta * square_root(ratio * ((next - current) / next));
+    const T sigma = eta * sqrt_of(ratio * ((next - current) / next));
     const T kept = T(1) - eta * eta + eta * eta * (ratio * (current / next));
     const T remaining = (T(1) - next) * kept;
     const T predicted = eps[place.at];
-    const T clean = (x[place.at] - square_root(T(1) - current) * predicted) / square_root(current);
-    T value = square_root(next) * clean + square_root(remaining > T(0) ? remaining : T(0)) * predicted;
+    const T clean = (x[place.at] - sqrt_of(T(1) - current) * predicted) / sqrt_of(current);
+    T value = sqrt_of(next) * clean + sqrt_of(remaining > T(0) ? remaining : T(0)) * predicted;
     if (noise != nullptr)
     {
         value += sigma * noise[place.at];
