@@ -30,10 +30,11 @@ internal static class GradCheckValues
         var below = double.NegativeInfinity;
         foreach (var i in order)
         {
-            var value = AtLeast(separation > 0 ? Math.Max(values[i], below + separation) : values[i]);
+            var value = AtLeast(values[i]);
+            value = separation > 0 && value - below < separation ? Above(below, separation) : value;
             foreach (var kink in kinks)
             {
-                value = Math.Abs(value - kink) < GradCheckInput.KinkDistance ? AtLeast(kink + GradCheckInput.KinkDistance) : value;
+                value = Math.Abs(value - kink) < GradCheckInput.KinkDistance ? Above(kink, GradCheckInput.KinkDistance) : value;
             }
 
             values[i] = below = value;
@@ -52,6 +53,13 @@ internal static class GradCheckValues
         var vector = Array.ConvertAll(uniform.ToArray<float>(), u => u < 0 ? u - 0.5 : u + 0.5);
         var length = Math.Sqrt(vector.Sum(x => x * x));
         return Array.ConvertAll(vector, x => (double)(float)(x / length));
+    }
+
+    /// <summary>The least float32 number that is so far above another: their sum is rounded, and may be a hair too near.</summary>
+    private static double Above(double value, double distance)
+    {
+        var above = AtLeast(value + distance);
+        return above - value < distance ? MathF.BitIncrement((float)above) : above;
     }
 
     /// <summary>The least float32 number that is not below a value.</summary>
