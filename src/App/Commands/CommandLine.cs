@@ -79,6 +79,7 @@ internal static class CommandLine
         root.Subcommands.Add(VerifyCommand.Create(screen, interruption.Token));
         root.Subcommands.Add(ProjectCommand.Create(screen, interruption.Token));
         root.Subcommands.Add(TrainCommand.Create(screen, interruption.Token));
+        root.Subcommands.Add(EvaluateCommand.Create(screen, interruption.Token));
         root.Subcommands.Add(CompareCommand.Create(screen, interruption.Token));
         root.Subcommands.Add(InspectCommand.Create(screen, interruption.Token));
         root.Subcommands.Add(GradcheckCommand.Create(screen, interruption.Token));

@@ -98,7 +98,11 @@ internal sealed record RecipeModel(string Name, bool Trained, IReadOnlyDictionar
 internal sealed record RecipeOptions(string Sampler, int Steps, double Eta, ulong Seed, int Frames, double Fps, string Fit, int Width, int Height);
 
 /// <summary>The compatibility switches of a recipe; see <see cref="CompatibilityOptions"/>.</summary>
-internal sealed record RecipeCompat(string Name, string ClipRescaling, double ChannelNormEpsilon, string SchedulePrecision);
+internal sealed record RecipeCompat(string Name, string ClipRescaling, double ChannelNormEpsilon, string SchedulePrecision)
+{
+    /// <summary>The switches as recipes write them.</summary>
+    public static RecipeCompat Of(CompatibilityOptions o) => new(o.Name, Recipe.Word(o.ClipRescaling), o.ChannelNormEpsilon, Recipe.Word(o.SchedulePrecision));
+}
 
 /// <summary>The device of a recipe.</summary>
 /// <param name="Kind">cuda or virtual: the same kind gives the same bits.</param>

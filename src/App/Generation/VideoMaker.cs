@@ -1,4 +1,4 @@
-// One model on one device that makes videos: what generate, demo and verify share.
+// One model on one device that makes videos: what generate, demo, verify and evaluate share.
 using System.Diagnostics;
 using FashionFlow.App.Commands;
 using FashionFlow.App.Media;
@@ -63,6 +63,12 @@ internal sealed class VideoMaker : IDisposable
         }
     }
 
+    /// <summary>The loaded model.</summary>
+    public FashionFlowPipeline Pipeline => _pipeline ?? throw new InvalidOperationException("The model is not loaded.");
+
+    /// <summary>The most device memory that tensors took so far.</summary>
+    public long PeakBytes => _context?.PeakBytes ?? 0;
+
     /// <summary>Opens the device and loads the weights unless that was done.</summary>
     /// <returns>The device's name.</returns>
     public string Load()
@@ -83,6 +89,13 @@ internal sealed class VideoMaker : IDisposable
                 .Where(file => File.Exists(file.Path))
                 .ToDictionary(file => file.Name, file => FileHash.Compute(file.Path!)),
             StringComparer.Ordinal));
+
+    /// <summary>The device as a recipe names it.</summary>
+    public RecipeDevice DescribeDevice()
+    {
+        var (device, properties) = (_context!.Device, _context.Device.Properties);
+        return new RecipeDevice(device.Kind, properties.ComputeCapability.ToString(), properties.Name);
+    }
 
     /// <summary>Makes a video. Its outputs appear together at the end, or not at all.</summary>
     /// <param name="request">What to make.</param>
@@ -124,8 +137,7 @@ internal sealed class VideoMaker : IDisposable
 
     private Recipe Describe(VideoRequest request)
     {
-        var (o, c, properties) = (request.Options, Configuration, _context!.Device.Properties);
-        var compat = o.Compatibility!;
+        var (o, c) = (request.Options, Configuration);
         return new Recipe
         {
             Program = VersionCommand.Program,
@@ -133,9 +145,8 @@ internal sealed class VideoMaker : IDisposable
             Model = DescribeModel(),
             Options = new RecipeOptions(
                 Recipe.Word(o.Sampler!.Value), o.Steps!.Value, o.Eta, o.Seed, o.Frames!.Value, request.FramesPerSecond, Recipe.Word(o.Fit!.Value), c.PictureWidth, c.PictureHeight),
-            Compat = new RecipeCompat(
-                compat.Name, Recipe.Word(compat.ClipRescaling), compat.ChannelNormEpsilon, Recipe.Word(compat.SchedulePrecision)),
-            Device = new RecipeDevice(_context.Device.Kind, properties.ComputeCapability.ToString(), properties.Name),
+            Compat = RecipeCompat.Of(o.Compatibility!),
+            Device = DescribeDevice(),
             Encoder = new RecipeEncoder(request.Output.Format.Name, request.Output.Format.Encoder is null ? null : _ffmpegVersion ??= Ffmpeg.Version(Ffmpeg.Require())),
         };
     }

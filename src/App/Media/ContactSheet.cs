@@ -15,12 +15,10 @@ internal sealed class ContactSheet(string target, bool overwrite, int frames) : 
     private const int MostFrames = 16;
     private const int MostColumns = 4;
     private const int MostCellWidth = 256;
-    private const int Gap = 4;
 
     private readonly PendingOutput _file = PendingOutput.File(target, overwrite);
     private readonly int[] _shown = [.. Enumerable.Range(0, Math.Min(frames, MostFrames)).Select(i => (int)((long)i * frames / Math.Min(frames, MostFrames)))];
-    private Rgb8Image? _sheet;
-    private (int Width, int Height) _cell;
+    private PictureGrid? _sheet;
     private int _seen;
     private int _placed;
 
@@ -33,28 +31,13 @@ internal sealed class ContactSheet(string target, bool overwrite, int frames) : 
         }
 
         var columns = Math.Min(_shown.Length, MostColumns);
-        if (_sheet is null)
-        {
-            var rows = (_shown.Length + columns - 1) / columns;
-            _cell = frame.Width <= MostCellWidth
-                ? (frame.Width, frame.Height)
-                : (MostCellWidth, Math.Max(1, (int)((long)frame.Height * MostCellWidth / frame.Width)));
-            _sheet = new Rgb8Image((columns * (_cell.Width + Gap)) - Gap, (rows * (_cell.Height + Gap)) - Gap);
-            Array.Fill(_sheet.Data, byte.MaxValue);
-        }
-
-        var small = PillowResampler.Resize(frame, _cell.Width, _cell.Height, ResampleFilter.Bilinear);
-        var (left, top) = (_placed % columns * (_cell.Width + Gap), _placed / columns * (_cell.Height + Gap));
-        for (var y = 0; y < _cell.Height; y++)
-        {
-            small.Row(y).CopyTo(_sheet.Row(top + y)[(left * 3)..]);
-        }
-
+        _sheet ??= new PictureGrid(columns, (_shown.Length + columns - 1) / columns, frame.Width, frame.Height, MostCellWidth);
+        _sheet.Put(_placed % columns, _placed / columns, frame);
         _placed++;
     }
 
     /// <inheritdoc/>
-    public void Finish() => _file.Fill(stream => PictureWriter.EncodePng(_sheet!, stream));
+    public void Finish() => _file.Fill(stream => PictureWriter.EncodePng(_sheet!.Picture, stream));
 
     /// <inheritdoc/>
     public void Commit() => _file.Commit();

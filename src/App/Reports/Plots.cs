@@ -88,11 +88,12 @@ internal static class Plots
     /// <param name="text">Title and labels.</param>
     /// <param name="bars">What each bar is of, and how high it is.</param>
     /// <param name="format">How values are written on the bars, as <see cref="double.ToString(string)"/> takes it.</param>
+    /// <param name="alike">Whether all bars have one colour, as those of one kind should.</param>
     /// <param name="width">Pixels a row.</param>
     /// <param name="height">Rows.</param>
     /// <returns>A PNG file.</returns>
     /// <exception cref="ArgumentException">There is no bar, or a value is not finite.</exception>
-    public static byte[] Bars(PlotText text, IReadOnlyList<(string Name, double Value)> bars, string format = "0.###", int width = 960, int height = 540) => Draw(text, width, height, plot =>
+    public static byte[] Bars(PlotText text, IReadOnlyList<(string Name, double Value)> bars, string format = "0.###", bool alike = false, int width = 960, int height = 540) => Draw(text, width, height, plot =>
     {
         if (bars.Count == 0 || bars.FirstOrDefault(bar => !double.IsFinite(bar.Value)) is { Name: not null })
         {
@@ -103,7 +104,7 @@ internal static class Plots
         {
             Position = i,
             Value = bar.Value,
-            FillColor = Colours[i % Colours.Length],
+            FillColor = Colours[alike ? 0 : i % Colours.Length],
             LineWidth = 0,
             Label = bar.Value.ToString(format, CultureInfo.InvariantCulture),
         })]);

@@ -8,11 +8,13 @@ namespace FashionFlow.Diffusion.Evaluation;
 /// The PSNR in decibels of the mean squared error over all frames; positive infinity for equal videos.
 /// </param>
 /// <param name="Ssim">The mean of the frames' SSIM.</param>
+/// <param name="FrameError">Each frame's mean squared error: what a mean over several videos is taken of.</param>
 /// <param name="FramePsnr">Each frame's PSNR: how far into the video it stays near.</param>
 /// <param name="FrameSsim">Each frame's SSIM.</param>
 /// <param name="Step">The mean of <see cref="VideoQuality.Steps"/> of the video.</param>
 /// <param name="TrueStep">The same of the true one: a video that flickers has more, one that stands still less.</param>
-public sealed record VideoMeasures(double Psnr, double Ssim, IReadOnlyList<double> FramePsnr, IReadOnlyList<double> FrameSsim, double Step, double TrueStep);
+public sealed record VideoMeasures(
+    double Psnr, double Ssim, IReadOnlyList<double> FrameError, IReadOnlyList<double> FramePsnr, IReadOnlyList<double> FrameSsim, double Step, double TrueStep);
 
 /// <summary>Measures videos as lists of frames of one size.</summary>
 public static class VideoQuality
@@ -40,7 +42,8 @@ public static class VideoQuality
         var pairs = frames.Zip(truth).Skip(skip).ToArray();
         var errors = Array.ConvertAll(pairs, pair => PictureQuality.MeanSquaredError(pair.First, pair.Second));
         var ssim = Array.ConvertAll(pairs, pair => PictureQuality.Ssim(pair.First, pair.Second));
-        return new VideoMeasures(PictureQuality.PsnrOf(errors.Average()), ssim.Average(), Array.ConvertAll(errors, PictureQuality.PsnrOf), ssim, MeanStep(frames), MeanStep(truth));
+        return new VideoMeasures(
+            PictureQuality.PsnrOf(errors.Average()), ssim.Average(), errors, Array.ConvertAll(errors, PictureQuality.PsnrOf), ssim, MeanStep(frames), MeanStep(truth));
     }
 
     /// <summary>

@@ -75,6 +75,37 @@ public sealed class FashionFlowPipeline : IDisposable
         Decode(video, progress, onFrame, cancellationToken);
     }
 
+    /// <summary>
+    /// What the autoencoder alone makes of a video's frame: encoded, sampled and decoded as <see cref="Generate"/> does with its
+    /// picture, and so the nearest that a generated frame comes to the true one, give or take the sample.
+    /// </summary>
+    /// <param name="frame">The true frame, of any size.</param>
+    /// <param name="index">Its place in the video, which its noise depends on; 0 takes that of <see cref="Generate"/>.</param>
+    /// <param name="options">Fit and seed.</param>
+    /// <returns>A picture of the model's size.</returns>
+    public Rgb8Image Reconstruct(Rgb8Image frame, int index, GenerationOptions options)
+    {
+        var o = Resolve(options);
+        using var scope = TensorScope.Begin();
+        var latent = SampleLatent(Moments(Fit(frame, o)), o.Seed, "latent", index);
+        var s = latent.Shape;
+        var result = new Rgb8Image(Configuration.PictureWidth, Configuration.PictureHeight);
+        Decode(latent.Reshape(1, 1, s[1], s[2], s[3]), progress: null, (_, picture) => picture.Data.CopyTo(result.Data, 0));
+        return result;
+    }
+
+    /// <summary>The picture encoder's pooled output for a picture, of norm 1: what CLIP's pictures are compared by.</summary>
+    /// <param name="picture">Any size; it is fitted to the model's.</param>
+    /// <param name="options">Fit and compatibility.</param>
+    /// <returns>As many numbers as the encoder is wide.</returns>
+    public float[] Describe(Rgb8Image picture, GenerationOptions options)
+    {
+        var o = Resolve(options);
+        using var scope = TensorScope.Begin();
+        var pooled = _clip.Pool(Tokens(Fit(picture, o), o));
+        return Ops.NormalizeRows(pooled.Reshape(1, pooled.Shape[2])).ToArray<float>();
+    }
+
     /// <summary>Decodes a latent video frame by frame: beside the latents, memory does not grow with its length.</summary>
     /// <param name="video">The latents [1, f, h, w, c], scaled as sampling leaves them.</param>
     /// <param name="progress">Told after each frame, on this thread.</param>
@@ -114,25 +145,41 @@ public sealed class FashionFlowPipeline : IDisposable
     private (Tensor Latent, Tensor Context) Encode(Rgb8Image picture, GenerationOptions o)
     {
         using var scope = TensorScope.Begin();
-        var c = Configuration;
-        var resized = PictureFitter.Fit(picture, c.PictureWidth, c.PictureHeight, o.Fit!.Value);
-
-        // The autoencoder is fed [0, 1], as the reference's was; Stable Diffusion's own pictures are [-1, 1].
-        var pixels = Array.ConvertAll(resized.Data, b => b / 255f);
-        var moments = _vae.Encode(Tensor.FromArray<float>(_context, pixels, [1, c.PictureHeight, c.PictureWidth, 3]));
+        var resized = Fit(picture, o);
+        var moments = Moments(resized);
         var latent = SampleLatent(moments, o.Seed, "latent");
-        var clipPixels = new ClipPreprocessor(c.Clip.ImageSize, o.Compatibility!.ClipRescaling).Preprocess(resized);
-        var tokens = _clip.Forward(Tensor.FromArray<float>(_context, clipPixels, [1, c.Clip.ImageSize, c.Clip.ImageSize, 3]));
 
         // The adapter sees a latent of its own: the reference encodes the picture twice, and so samples twice.
-        var context = _adapter.Forward(tokens, SampleLatent(moments, o.Seed, "adapter latent"));
+        var context = _adapter.Forward(Tokens(resized, o), SampleLatent(moments, o.Seed, "adapter latent"));
         return (scope.Keep(latent), scope.Keep(context));
     }
 
-    private Tensor SampleLatent(Tensor moments, ulong seed, string purpose)
+    private Rgb8Image Fit(Rgb8Image picture, GenerationOptions o) => PictureFitter.Fit(picture, Configuration.PictureWidth, Configuration.PictureHeight, o.Fit!.Value);
+
+    /// <summary>The latent distribution [1, h, w, 2c] of a picture of the model's size.</summary>
+    private Tensor Moments(Rgb8Image picture)
     {
         using var scope = TensorScope.Begin();
-        var noise = Ops.Randn(_context, moments.Shape.With(-1, moments.Shape[-1] / 2), seed, purpose);
+
+        // The autoencoder is fed [0, 1], as the reference's was; Stable Diffusion's own pictures are [-1, 1].
+        var pixels = Array.ConvertAll(picture.Data, b => b / 255f);
+        return scope.Keep(_vae.Encode(Tensor.FromArray<float>(_context, pixels, [1, picture.Height, picture.Width, 3])));
+    }
+
+    /// <summary>CLIP's last hidden state [1, n, d] of a picture of the model's size.</summary>
+    private Tensor Tokens(Rgb8Image picture, GenerationOptions o)
+    {
+        using var scope = TensorScope.Begin();
+        var size = Configuration.Clip.ImageSize;
+        var pixels = new ClipPreprocessor(size, o.Compatibility!.ClipRescaling).Preprocess(picture);
+        return scope.Keep(_clip.Forward(Tensor.FromArray<float>(_context, pixels, [1, size, size, 3])));
+    }
+
+    private Tensor SampleLatent(Tensor moments, ulong seed, string purpose, int index = 0)
+    {
+        using var scope = TensorScope.Begin();
+        var shape = moments.Shape.With(-1, moments.Shape[-1] / 2);
+        var noise = Ops.Randn(_context, shape, seed, purpose, index * shape.Count);
         return scope.Keep(Ops.PosteriorSample(moments, noise, Configuration.Vae.ScalingFactor));
     }
 }
