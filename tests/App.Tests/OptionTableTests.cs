@@ -97,6 +97,11 @@ public sealed class OptionTableTests : IDisposable
         ($"train --config train.json --data latents -o run --sample-every 0 {Learn}", [.. Run("run", 1, "unet", "adapter")], "^run/model: "),
         ($"train --part vae --data clips -o run --crop 8 {Learn}", [.. Run("run", 1, "vae")], "^run/model: "),
         ($"train --part vae --data clips -o run --average 0 {Learn}", [.. Run("run", 1, false, "vae")], "^run/model: "),
+        (
+            $"evaluate --data clips -m tiny -d virtual --split train --clips 1 --steps 1 --sampler ddpm --seed 3 --compat fashionflow --threads 1 -o out --overwrite",
+            ["out/contact_sheet.png", "out/evaluation.json", "out/gain_by_clip.png", "out/identity.png", "out/psnr_by_frame.png"],
+            "^frames +PSNR dB .*\ngenerated .*\nrepeated picture .*\nautoencoder .*\n1 clip in .*: gain over repeating the picture .* dB, above zero in [01]; found by chance 100.0 %\nout/evaluation.json: all figures"),
+        ("evaluate --data clips --model tiny --device virtual --split train --steps 1 --json --quiet", [], "^{\"status\":\"evaluated\",\"skipped\":0,\"summary\":{\"clips\":1,.*}\n$"),
         ("completion bash", [], "complete -F _fashionflow fashionflow"),
         ("completion zsh", [], "compdef _fashionflow fashionflow"),
         ("completion fish", [], "complete --command fashionflow"),

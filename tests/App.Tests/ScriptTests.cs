@@ -157,6 +157,7 @@ public sealed class ScriptTests
     [TestCase("verify a.mp4", true)]
     [TestCase("project videos -o latents", true)]
     [TestCase("train --data latents -o run", true)]
+    [TestCase("evaluate --data videos", true)]
     [TestCase("render-garments -o a", true)]
     [TestCase("generate --help", false)]
     [TestCase("compare", false)]

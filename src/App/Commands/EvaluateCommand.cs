@@ -87,7 +87,7 @@ internal static class EvaluateCommand
             var count = Math.Min(parsed.GetValue(clips) ?? int.MaxValue, held.Clips.Count);
             screen.Note(string.Create(
                 CultureInfo.InvariantCulture,
-                $"{deviceName}; {Recipe.Word(options.Sampler)}, {options.Steps} steps, {options.Frames} frames, seed {options.Seed}, compat {options.Compatibility.Name}; {count} of {held.Clips.Count} clips of split {splitName}"));
+                $"{deviceName}; {Recipe.Word(options.Sampler!.Value)}, {options.Steps} steps, {options.Frames} frames, seed {options.Seed}, compat {options.Compatibility!.Name}; {count} of {held.Clips.Count} clips of split {splitName}"));
             if (maker.Note is { } note)
             {
                 screen.Note($"note: {note}");

@@ -45,7 +45,7 @@ internal sealed class Evaluator(VideoMaker maker, HeldOutClips clips, string spl
             Model = maker.DescribeModel(),
             Options = new EvaluationOptions(
                 split,
-                Recipe.Word(options.Sampler),
+                Recipe.Word(options.Sampler!.Value),
                 options.Steps!.Value,
                 options.Eta,
                 options.Seed,
@@ -53,7 +53,7 @@ internal sealed class Evaluator(VideoMaker maker, HeldOutClips clips, string spl
                 Recipe.Word(options.Fit!.Value),
                 maker.Configuration.PictureWidth,
                 maker.Configuration.PictureHeight),
-            Compat = RecipeCompat.Of(options.Compatibility),
+            Compat = RecipeCompat.Of(options.Compatibility!),
             Device = maker.DescribeDevice(),
             Gallery = [.. clips.Clips.Select(c => c.Name)],
             Summary = new EvaluationSummary(
