@@ -93,7 +93,7 @@ public sealed class OptionTableTests : IDisposable
             [.. Run("new/run", 2, "unet", "adapter")],
             "^$"),
         ($"train --data latents -o run --part denoiser --frames 2 --average 0.9 --recompute --dtype f16 --sample-steps 1 --keep 1 --checkpoint-every 5 {Learn}", [.. Run("run", 1, "unet", "adapter"), .. Samples("run", 1)], "^run/model: "),
-        ($"train --data latents -o run --compat fashionflow --resume --log-every 1 --sample-every 0 --json {Learn}", [.. Run("run", 1, false, "unet", "adapter")], "^{\"step\":1,\"loss\":.*}\n{\"status\":\"finished\",\"model\":\"run/model\",\"step\":1}\n$"),
+        ($"train --data latents -o run --compat fashionflow --resume --log-every 1 --sample-every 0 --json {Learn}", [.. Run("run", 1, false, "unet", "adapter")], "^{\"step\":1,\"loss\":.*}\n{\"status\":\"finished\",\"model\":\"run/model\",\"curves\":\"run/curves.png\",\"step\":1}\n$"),
         ($"train --config train.json --data latents -o run --sample-every 0 {Learn}", [.. Run("run", 1, "unet", "adapter")], "^run/model: "),
         ($"train --part vae --data clips -o run --crop 8 {Learn}", [.. Run("run", 1, "vae")], "^run/model: "),
         ($"train --part vae --data clips -o run --average 0 {Learn}", [.. Run("run", 1, false, "vae")], "^run/model: "),
@@ -126,7 +126,7 @@ public sealed class OptionTableTests : IDisposable
         .. modules.Concat(["optimizer"]).Concat(averages ? ["average"] : []).Select(file => $"{run}/checkpoints/step-{steps:00000000}/{file}.safetensors"),
         $"{run}/checkpoints/step-{steps:00000000}/manifest.json", $"{run}/checkpoints/step-{steps:00000000}/state.json",
         .. modules.Select(file => $"{run}/model/{file}.safetensors"),
-        $"{run}/model/config.json", $"{run}/events/curves", $"{run}/run.lock", $"{run}/run.pid", $"{run}/training.json",
+        $"{run}/model/config.json", $"{run}/events/curves", $"{run}/curves.png", $"{run}/run.lock", $"{run}/run.pid", $"{run}/training.json",
     ];
 
     private static string[] Samples(string run, int step) => [$"{run}/samples/step-{step:00000000}.mp4", $"{run}/samples/step-{step:00000000}.gif"];

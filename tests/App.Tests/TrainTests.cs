@@ -31,7 +31,7 @@ public sealed class TrainTests : IDisposable
             Assert.That(result.Output, Is.EqualTo("run/model: finished after 4 steps\n"));
             Assert.That(result.ErrorLines[0], Does.Match(@"; denoiser with [\d,]+ parameters, batch 2, rate constant:0.0001, compat fixed$"));
             Assert.That(result.ErrorLines[1], Is.EqualTo("starts; 4 steps, a checkpoint every 1"));
-            Assert.That(List("run"), Is.EqualTo(new[] { "checkpoints", "events", "model", "run.lock", "run.pid", "samples", "training.json" }));
+            Assert.That(List("run"), Is.EqualTo(new[] { "checkpoints", "curves.png", "events", "model", "run.lock", "run.pid", "samples", "training.json" }));
             Assert.That(List("run/checkpoints"), Is.EqualTo(new[] { "step-00000003", "step-00000004" }));
             Assert.That(List("run/checkpoints/step-00000004"), Is.EqualTo(new[] { "adapter.safetensors", "average.safetensors", "manifest.json", "optimizer.safetensors", "state.json", "unet.safetensors" }));
             Assert.That(List("run/samples"), Is.EqualTo(new[] { "step-00000002.gif", "step-00000002.mp4", "step-00000004.gif", "step-00000004.mp4" }));
