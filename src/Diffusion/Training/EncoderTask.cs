@@ -33,7 +33,7 @@ public sealed class EncoderTask : TrainingTask
         (_context, _options, _frames, Clip) = (context, options, frames, clip);
         _preprocessor = new ClipPreprocessor(clip.Options.ImageSize, options.Compatibility.ClipRescaling);
         _choices = new RandomDraws(context, options.Seed, "training/frames", FramesPerGarment * options.Batch);
-        _order = new EpochOrder(context, options.Seed, "training/order", frames.Count);
+        _order = new EpochOrder(options.Seed, "training/order", frames.Count);
         if (options.Batch < 2 || options.Batch > frames.Count)
         {
             throw new ModelException($"a batch of {options.Batch} garments does not do: contrast needs 2 at least, and there are {frames.Count}");

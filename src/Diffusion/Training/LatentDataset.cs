@@ -133,11 +133,9 @@ public sealed class LatentDataset
 
     private int RandomEpoch(DatasetPosition position) => _options.Randomness == EpochRandomness.Frozen ? 0 : position.Epoch;
 
-    // Two random numbers a clip: by the first the clips are sorted, the second places the window. They come from the device, whose
-    // generator is the only one there is, and are read back once an epoch.
+    // Two random numbers a clip: by the first the clips are sorted, the second places the window.
     private LatentWindow[] Plan(int epoch)
     {
-        using var scope = TensorScope.Begin();
         var keys = Draw("order");
         var places = Draw("window");
         var order = Enumerable.Range(0, Clips.Count).ToArray();
@@ -146,9 +144,13 @@ public sealed class LatentDataset
         Array.Sort(order, (a, b) => keys[a] != keys[b] ? keys[a].CompareTo(keys[b]) : a.CompareTo(b));
 
         // A place is a multiple of 2^-24 below 1, so that the product, exact in double, stays below the number of starts.
-        return Array.ConvertAll(order, clip => new LatentWindow(clip, (int)((double)places[clip] * (Clips[clip].Frames - Span + 1))));
+        return Array.ConvertAll(order, clip => new LatentWindow(clip, (int)(places[clip] * (Clips[clip].Frames - Span + 1))));
 
-        float[] Draw(string what) => Ops.RandUniform(_context, [Clips.Count], 0, 1, _options.Seed, Purpose(what, epoch)).ToArray<float>();
+        double[] Draw(string what)
+        {
+            var random = new PhiloxStream(_options.Seed, Purpose(what, epoch));
+            return [.. Enumerable.Range(0, Clips.Count).Select(_ => random.NextUniform())];
+        }
     }
 
     private LatentBatch Read(LatentWindow[] windows, Func<int, int> epoch)

@@ -1,4 +1,4 @@
-// Random numbers for the host's choices: from the device's generator, the only one there is, many steps at a time.
+// Random numbers for the host's choices, from the generator that the device has: many steps' at a time, or an epoch's order.
 using System.Globalization;
 using FashionFlow.Tensors;
 
@@ -41,7 +41,7 @@ internal sealed class RandomDraws(DeviceContext context, ulong seed, string purp
 }
 
 /// <summary>An order of things for each epoch, anew each time.</summary>
-internal sealed class EpochOrder(DeviceContext context, ulong seed, string purpose, int count)
+internal sealed class EpochOrder(ulong seed, string purpose, int count)
 {
     private long _epoch = -1;
     private int[] _order = [];
@@ -53,10 +53,9 @@ internal sealed class EpochOrder(DeviceContext context, ulong seed, string purpo
         {
             if (_epoch != place / count)
             {
-                using var scope = TensorScope.Begin();
                 _epoch = place / count;
-                var name = string.Create(CultureInfo.InvariantCulture, $"{purpose}/{_epoch}");
-                var keys = Ops.RandUniform(context, [count], 0, 1, seed, name).ToArray<float>();
+                var random = new PhiloxStream(seed, string.Create(CultureInfo.InvariantCulture, $"{purpose}/{_epoch}"));
+                var keys = Enumerable.Range(0, count).Select(_ => random.NextUniform()).ToArray();
                 _order = [.. Enumerable.Range(0, count).OrderBy(i => keys[i])];
             }
 
