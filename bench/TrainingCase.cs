@@ -30,6 +30,7 @@ internal static class TrainingCase
         var demo = new UnetOptions
         {
             Dim = 24,
+            Channels = 8,
             DimMult = [1, 2, 4],
             SelfAttentions = [false, false, true],
             TemporalCompression = [false, false, true],

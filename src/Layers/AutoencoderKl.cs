@@ -40,6 +40,13 @@ public sealed record AutoencoderOptions
 /// AutoencoderKL (Rombach et al. 2022) under diffusers' parameter names, old spellings included. Pictures are
 /// [n, h, w, 3], latents [n, h', w', c], moments [n, h', w', 2c]: mean, then log-variance.
 /// </summary>
+/// <remarks>
+/// A new autoencoder starts as a nearly linear map with little noise in its latents: the branches of residual blocks end in
+/// zeros (Goyal et al. 2017, section 5.1), convolutions outside them keep variances, pictures count as differences from a light
+/// grey, and log-variances start low. PyTorch's own starting values shrink a signal by sqrt 3 at every convolution that no norm
+/// follows; colours, which vary a tenth as much as brightness, then drown on their way to the latents, and a small
+/// autoencoder sees grey for its first thousands of steps.
+/// </remarks>
 public sealed partial class AutoencoderKl : Module
 {
     private readonly AutoencoderEncoder _encoder;
@@ -54,8 +61,9 @@ public sealed partial class AutoencoderKl : Module
         var latent = options.LatentChannels;
         _encoder = Add("encoder", new AutoencoderEncoder(options));
         _decoder = Add("decoder", new AutoencoderDecoder(options));
-        _quant = Add("quant_conv", new Convolution2d(latent * 2, latent * 2, 1));
-        _postQuant = Add("post_quant_conv", new Convolution2d(latent, latent, 1));
+        _quant = Add(
+            "quant_conv", AutoencoderParts.Convolution(latent * 2, latent * 2, 1, Initialization.SecondHalf(AutoencoderParts.FirstLogVariance, latent * 2)));
+        _postQuant = Add("post_quant_conv", AutoencoderParts.Convolution(latent, latent, 1));
     }
 
     /// <summary>The model's sizes.</summary>
@@ -101,7 +109,9 @@ internal sealed class AutoencoderEncoder : Module
     public AutoencoderEncoder(AutoencoderOptions o)
     {
         var widths = o.BlockOutChannels;
-        _in = Add("conv_in", new Convolution2d(o.InChannels, widths[0], 3, padding: AutoencoderParts.Same));
+        _in = Add(
+            "conv_in",
+            AutoencoderParts.Convolution(o.InChannels, widths[0], 3, Initialization.Cancelling(AutoencoderParts.PictureLevel, o.InChannels * 9)));
         for (var i = 0; i < widths.Count; i++)
         {
             var level = new AutoencoderLevel(o, widths[Math.Max(i - 1, 0)], widths[i], o.LayersPerBlock, down: i < widths.Count - 1, up: false);
@@ -110,7 +120,7 @@ internal sealed class AutoencoderEncoder : Module
 
         _middle = Add("mid_block", new AutoencoderMiddle(o, widths[^1]));
         _normOut = Add("conv_norm_out", new GroupNorm(o.NormGroups, widths[^1], o.NormEpsilon));
-        _out = Add("conv_out", new Convolution2d(widths[^1], o.LatentChannels * 2, 3, padding: AutoencoderParts.Same));
+        _out = Add("conv_out", AutoencoderParts.Convolution(widths[^1], o.LatentChannels * 2, 3));
     }
 
     public Tensor Forward(Tensor x)
@@ -140,7 +150,7 @@ internal sealed class AutoencoderDecoder : Module
     public AutoencoderDecoder(AutoencoderOptions o)
     {
         var widths = o.BlockOutChannels.Reverse().ToList();
-        _in = Add("conv_in", new Convolution2d(o.LatentChannels, widths[0], 3, padding: AutoencoderParts.Same));
+        _in = Add("conv_in", AutoencoderParts.Convolution(o.LatentChannels, widths[0], 3));
         for (var i = 0; i < widths.Count; i++)
         {
             var level = new AutoencoderLevel(o, widths[Math.Max(i - 1, 0)], widths[i], o.LayersPerBlock + 1, down: false, up: i < widths.Count - 1);
@@ -150,10 +160,7 @@ internal sealed class AutoencoderDecoder : Module
         _middle = Add("mid_block", new AutoencoderMiddle(o, widths[0]));
         _normOut = Add("conv_norm_out", new GroupNorm(o.NormGroups, widths[^1], o.NormEpsilon));
 
-        // Pictures live in [0, 1], so a new decoder starts around mid-grey.
-        _out = Add(
-            "conv_out",
-            new Convolution2d(widths[^1], o.OutChannels, 3, padding: AutoencoderParts.Same, biasStart: Initialization.Constant(0.5)));
+        _out = Add("conv_out", AutoencoderParts.Convolution(widths[^1], o.OutChannels, 3, Initialization.Constant(AutoencoderParts.PictureLevel)));
     }
 
     public Tensor Forward(Tensor x)
@@ -241,8 +248,8 @@ internal sealed class AutoencoderResnet : Module
         _norm1 = Add("norm1", new GroupNorm(o.NormGroups, inputs, o.NormEpsilon));
         _conv1 = Add("conv1", new Convolution2d(inputs, outputs, 3, padding: AutoencoderParts.Same));
         _norm2 = Add("norm2", new GroupNorm(o.NormGroups, outputs, o.NormEpsilon));
-        _conv2 = Add("conv2", new Convolution2d(outputs, outputs, 3, padding: AutoencoderParts.Same));
-        _shortcut = inputs == outputs ? null : Add("conv_shortcut", new Convolution2d(inputs, outputs, 1));
+        _conv2 = Add("conv2", AutoencoderParts.BranchEnd(outputs));
+        _shortcut = inputs == outputs ? null : Add("conv_shortcut", AutoencoderParts.Convolution(inputs, outputs, 1));
     }
 
     public Tensor Forward(Tensor x)
@@ -292,7 +299,7 @@ internal sealed class AutoencoderDownsample : Module
     private readonly Convolution2d _conv;
 
     public AutoencoderDownsample(int channels)
-        => _conv = Add("conv", new Convolution2d(channels, channels, 3, stride: 2, new Padding2d(0, 0, 1, 1)));
+        => _conv = Add("conv", AutoencoderParts.Convolution(channels, channels, 3, stride: 2, padding: new Padding2d(0, 0, 1, 1)));
 
     public Tensor Forward(Tensor x)
     {
@@ -306,7 +313,7 @@ internal sealed class AutoencoderUpsample : Module
 {
     private readonly Convolution2d _conv;
 
-    public AutoencoderUpsample(int channels) => _conv = Add("conv", new Convolution2d(channels, channels, 3, padding: AutoencoderParts.Same));
+    public AutoencoderUpsample(int channels) => _conv = Add("conv", AutoencoderParts.Convolution(channels, channels, 3));
 
     public Tensor Forward(Tensor x)
     {
@@ -320,4 +327,32 @@ internal static class AutoencoderParts
 {
     /// <summary>The padding with which a 3x3 convolution keeps the size.</summary>
     public static Padding2d Same => Padding2d.Same(3, 3);
+
+    /// <summary>Where pictures in [0, 1] are expected to lie: products are shown before light walls.</summary>
+    public const double PictureLevel = 0.6;
+
+    /// <summary>The log-variance that latents start with: a deviation of a fiftieth, which hides nothing from the decoder.</summary>
+    public const double FirstLogVariance = -8;
+
+    /// <summary>A convolution outside the branches of residual blocks, which keeps the variance of what passes; its bias starts at zero.</summary>
+    public static Convolution2d Convolution(
+        int inputs, int outputs, int size, Initialization? biasStart = null, int stride = 1, Padding2d? padding = null)
+    {
+        var fanIn = inputs * size * size;
+        return new Convolution2d(
+            inputs,
+            outputs,
+            size,
+            stride,
+            padding ?? Padding2d.Same(size, size),
+            weightStart: Initialization.VariancePreserving(fanIn),
+            biasStart: biasStart ?? Initialization.Zero(fanIn));
+    }
+
+    /// <summary>The last convolution of a residual block's branch, which adds nothing yet.</summary>
+    public static Convolution2d BranchEnd(int channels)
+    {
+        var zero = Initialization.Zero(channels * 9);
+        return new Convolution2d(channels, channels, 3, padding: Same, weightStart: zero, biasStart: zero);
+    }
 }

@@ -20,11 +20,12 @@ public sealed class Convolution2d : Module
         int stride = 1,
         Padding2d padding = default,
         bool bias = true,
+        Initialization? weightStart = null,
         Initialization? biasStart = null)
     {
         Shape shape = [outputs, inputs, kernelSize, kernelSize];
         var fanIn = inputs * kernelSize * kernelSize;
-        _weight = Declare("weight", shape, Initialization.PyTorchDefault(fanIn), WeightLayout.Convolution(shape));
+        _weight = Declare("weight", shape, weightStart ?? Initialization.PyTorchDefault(fanIn), WeightLayout.Convolution(shape));
         _bias = bias ? Declare("bias", [outputs], biasStart ?? Initialization.PyTorchDefault(fanIn)) : null;
         _stride = stride;
         _padding = padding;

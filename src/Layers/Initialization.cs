@@ -20,6 +20,12 @@ public enum InitializationKind
 
     /// <summary>Uniform in [-scale, scale), drawn once for a group of sub-pixels and repeated for each of them.</summary>
     RepeatedUniform,
+
+    /// <summary>Zero in the first half, scale in the second.</summary>
+    SecondHalf,
+
+    /// <summary>A bias: minus scale times the sum of the output's weights, which are <see cref="Initialization.VariancePreserving"/>.</summary>
+    Cancelling,
 }
 
 /// <summary>How a parameter starts.</summary>
@@ -44,11 +50,23 @@ public readonly record struct Initialization(InitializationKind Kind, double Sca
     /// </summary>
     public static Initialization PyTorchDefault(int fanIn) => new(InitializationKind.Uniform, 1 / Math.Sqrt(fanIn), fanIn);
 
+    /// <summary>Uniform of variance 1 / fan in, with which a linear map keeps its input's variance (LeCun et al. 1998).</summary>
+    public static Initialization VariancePreserving(int fanIn) => new(InitializationKind.Uniform, Math.Sqrt(3.0 / fanIn), fanIn);
+
     /// <summary>The identity: an eye, or a temporal convolution that passes its input through.</summary>
     public static Initialization Identity(int fanIn) => new(InitializationKind.Identity, 1, fanIn);
 
     /// <summary>Kaiming-uniform with a = 0 (bound sqrt(6 / fan in)), the same for each of <paramref name="repeat"/> sub-pixels.</summary>
     public static Initialization SubPixel(int fanIn, int repeat) => new(InitializationKind.RepeatedUniform, Math.Sqrt(6.0 / fanIn), fanIn, repeat);
+
+    /// <summary>Zero for the first half of the values, this for the second.</summary>
+    public static Initialization SecondHalf(double value, int fanIn) => new(InitializationKind.SecondHalf, value, fanIn);
+
+    /// <summary>
+    /// The bias beside a <see cref="VariancePreserving"/> weight that makes the output zero where every input is
+    /// <paramref name="level"/>: the map then sees how its input differs from that level.
+    /// </summary>
+    public static Initialization Cancelling(double level, int fanIn) => new(InitializationKind.Cancelling, level, fanIn);
 
     /// <summary>Normal with this deviation, as embeddings start.</summary>
     public static Initialization Gaussian(double deviation) => new(InitializationKind.Normal, deviation);
@@ -58,7 +76,7 @@ public readonly record struct Initialization(InitializationKind Kind, double Sca
     {
         InitializationKind.Constant when Scale == 0 => 1 / Math.Sqrt(FanIn),
         InitializationKind.Constant => 0.2 * Math.Abs(Scale),
-        InitializationKind.Identity => 1 / Math.Sqrt(FanIn),
+        InitializationKind.Identity or InitializationKind.SecondHalf => 1 / Math.Sqrt(FanIn),
         _ => 0,
     };
 
@@ -68,6 +86,10 @@ public readonly record struct Initialization(InitializationKind Kind, double Sca
         if (Kind == InitializationKind.Constant)
         {
             Array.Fill(values, (float)Scale);
+        }
+        else if (Kind == InitializationKind.SecondHalf)
+        {
+            Array.Fill(values, (float)Scale, values.Length / 2, values.Length - (values.Length / 2));
         }
         else if (Kind == InitializationKind.Identity)
         {

@@ -159,10 +159,19 @@ public sealed class SeededWeights : WeightSource
                 }
 
                 return repeated;
+            case InitializationKind.Cancelling:
+                var weights = Uniform(
+                    context, WeightBeside(name), shape.Count * recipe.FanIn, Initialization.VariancePreserving(recipe.FanIn).Scale);
+                return [.. weights.Chunk(recipe.FanIn).Select(row => (float)(-recipe.Scale * row.Sum(w => (double)w)))];
             default:
                 return new float[shape.Count];
         }
     }
+
+    private static string WeightBeside(string bias)
+        => bias.EndsWith("bias", StringComparison.Ordinal)
+            ? string.Concat(bias.AsSpan(0, bias.Length - "bias".Length), "weight")
+            : throw new ArgumentException($"{bias} is no bias beside a weight", nameof(bias));
 
     private float[] Uniform(DeviceContext context, string name, long count, double bound)
     {

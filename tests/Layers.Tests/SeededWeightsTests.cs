@@ -65,6 +65,27 @@ public sealed class SeededWeightsTests
     }
 
     [Test]
+    public void An_autoencoder_starts_nearly_linear_with_little_noise_and_sees_differences_from_light_grey()
+    {
+        var vae = Start(new AutoencoderKl(new AutoencoderOptions { BlockOutChannels = [8, 16], LayersPerBlock = 1, LatentChannels = 3, NormGroups = 4 }));
+        foreach (var (name, values) in vae.Where(p => p.Key.Contains(".conv2.", StringComparison.Ordinal)))
+        {
+            Assert.That(values, Has.All.Zero, name);
+        }
+
+        Assert.That(vae["quant_conv.bias"], Is.EqualTo(new float[] { 0, 0, 0, -8, -8, -8 }));
+        Assert.That(vae["decoder.conv_out.bias"], Has.All.EqualTo(0.6f));
+        var bound = MathF.Sqrt(3f / (8 * 9));
+        Assert.That(vae["encoder.down_blocks.0.downsamplers.0.conv.weight"].Max(Math.Abs), Is.InRange(0.95f * bound, bound));
+        var (kernels, biases) = (vae["encoder.conv_in.weight"].Chunk(3 * 9).ToList(), vae["encoder.conv_in.bias"]);
+        for (var i = 0; i < 8; i++)
+        {
+            // 27 products and their sum in single precision.
+            Assert.That((0.6 * kernels[i].Sum(w => (double)w)) + biases[i], Is.EqualTo(0).Within(1e-6));
+        }
+    }
+
+    [Test]
     public void Same_seed_same_weights_and_another_seed_others()
     {
         var first = Start(new Block(4, 8))["project.spatial_conv.weight"];
