@@ -1,6 +1,7 @@
 // evaluate as a user runs it: its figures are those of the videos that generate makes with its seeds, and what cannot be used is told.
 using System.Diagnostics;
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using FashionFlow.App.Evaluation;
 using FashionFlow.App.Media;
 using FashionFlow.Diffusion.Evaluation;
@@ -26,13 +27,13 @@ public sealed class EvaluateTests : IDisposable
     [Test]
     public void Its_figures_are_those_of_the_video_that_generate_makes_with_the_clip_s_seed()
     {
-        var result = Evaluate("-o out --steps 2 --seed 5 --clips 1");
+        var result = Evaluate("-o out --steps 2 --seed 5 --clips 1 --compat fixed");
         Assert.That(result.ExitCode, Is.Zero, result.Error);
         using var report = JsonDocument.Parse(File.ReadAllText(_folder["out/evaluation.json"]));
         var clip = report.RootElement.GetProperty("clips")[0];
         var seed = clip.GetProperty("seed").GetUInt64();
         var made = BuiltProgram.RunIn(
-            _folder.Path, null, $"generate v/test/a.mp4 -o g --format png -m model -d virtual --steps 2 --sampler ddim --compat fixed --seed {seed}".Split(' '));
+            _folder.Path, null, $"generate v/test/a.mp4 -o g --format png -m model -d virtual --steps 2 --compat fixed --seed {seed}".Split(' '));
         Assert.That(made.ExitCode, Is.Zero, made.Error);
         var generated = Enumerable.Range(0, 4).Select(i => PictureReader.Read(_folder[$"g/a/frame_{i:00000}.png"], 0).Image).ToList();
         var truth = new List<Rgb8Image>();
@@ -67,6 +68,52 @@ public sealed class EvaluateTests : IDisposable
         Evaluate("-o out --steps 1").MustFail(5, "out/evaluation.json exists and is kept");
         Assert.That(Evaluate("-o out --steps 1 --overwrite --threads 1").ExitCode, Is.Zero);
         Assert.That(File.ReadAllText(_folder["out/evaluation.json"]), Is.EqualTo(first));
+    }
+
+    [Test]
+    public void Videos_are_denoised_as_the_model_says_unless_options_say_otherwise()
+    {
+        var config = JsonNode.Parse(File.ReadAllText(_folder["model/config.json"]))!;
+        (config["sampler"], config["steps"], config["compat"]) = ("ddim", 2, "fixed");
+        File.WriteAllText(_folder["model/config.json"], config.ToJsonString());
+        var said = Evaluate("-o own --clips 1").ErrorLines;
+        Assert.That(said, Has.Some.EndsWith("; ddim, 2 steps, 4 frames, seed 0, compat fixed; 1 of 2 clips of split test"));
+        using (var report = JsonDocument.Parse(File.ReadAllText(_folder["own/evaluation.json"])))
+        {
+            Assert.That(report.RootElement.GetProperty("options").GetProperty("sampler").GetString(), Is.EqualTo("ddim"));
+        }
+
+        said = Evaluate("--clips 1 --sampler ddpm --steps 1 --compat fashionflow").ErrorLines;
+        Assert.That(said, Has.Some.EndsWith("; ddpm, 1 steps, 4 frames, seed 0, compat fashionflow; 1 of 2 clips of split test"));
+    }
+
+    [Test]
+    public void Stopped_by_Ctrl_C_it_writes_nothing()
+    {
+        var before = _folder.Names;
+        using var process = BuiltProgram.Start(
+            _folder.Path, null, [.. "evaluate --data v -m model -d virtual -o out --sampler ddpm --steps 1000".Split(' ')]);
+
+        // The line that names the device comes after the videos were read, and the work after it.
+        string? line;
+        do
+        {
+            line = process.StandardError.ReadLine();
+        }
+        while (line is not null && !line.Contains("1000 steps", StringComparison.Ordinal));
+
+        using (var kill = Process.Start("kill", ["-INT", $"{process.Id}"]))
+        {
+            kill.WaitForExit();
+        }
+
+        var result = BuiltProgram.Wait(process);
+        using (Assert.EnterMultipleScope())
+        {
+            Assert.That(result.ExitCode, Is.EqualTo(130), result.Error);
+            Assert.That(result.ErrorLines[^1], Is.EqualTo("error: stopped; no file was written"));
+            Assert.That(_folder.Names, Is.EqualTo(before));
+        }
     }
 
     [Test]

@@ -2,6 +2,7 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
 using System.Globalization;
+using FashionFlow.Diffusion;
 
 namespace FashionFlow.App.Commands;
 
@@ -60,6 +61,27 @@ internal static class CommonOptions
 
     /// <summary><c>--model</c>.</summary>
     public static Option<string?> Model() => new("--model", "-m") { Description = "The model's folder: config.json and safetensors files. Default: the demo model.", HelpName = "DIR" };
+
+    /// <summary><c>--steps</c>: of denoising.</summary>
+    public static Option<int?> Steps() =>
+        Count("--steps", "N", "Denoising steps. Default: the model's for its sampler, else 1000 for ddpm and 50 for ddim.", 1, 1_000_000);
+
+    /// <summary><c>--sampler</c>; what was chosen is read by <see cref="SamplerOf"/>.</summary>
+    public static Option<string?> Sampler() => Choice(
+        "--sampler", "How videos are denoised; ddim needs fewer steps. Default: the model's, else ddpm, the reference's.", "ddpm", "ddim");
+
+    /// <summary>The sampler of a word; null leaves it to the model.</summary>
+    public static SamplerKind? SamplerOf(string? word) => word is null ? null : Enum.Parse<SamplerKind>(word, ignoreCase: true);
+
+    /// <summary><c>--compat</c> of what makes videos; what was chosen is read by <see cref="CompatibilityOf"/>.</summary>
+    public static Option<string?> Compatibility() => Choice(
+        "--compat",
+        "fashionflow: as the reference does it, oddities included, for its released weights; fixed: without them, for newly trained ones. Default: the model's, else fashionflow.",
+        "fashionflow",
+        "fixed");
+
+    /// <summary>The mode of a word; null leaves it to the model.</summary>
+    public static CompatibilityOptions? CompatibilityOf(string? word) => word is null ? null : CompatibilityOptions.Parse(word);
 
     /// <summary>A whole number within bounds; null when not given.</summary>
     public static Option<int?> Count(string name, string helpName, string description, int least, int most) => new(name)

@@ -30,11 +30,10 @@ internal static class EvaluateCommand
         var overwrite = new Option<bool>("--overwrite") { Description = "Replace an earlier evaluation in OUT_DIR." };
         var clips = CommonOptions.Count("--clips", "N", "Evaluate the first N clips; garments are looked for among all of them nevertheless. Default: all.", 1, 1_000_000);
         var split = CommonOptions.Choice("--split", "Which clips: those held out (default), or those that were trained on.", LatentIndex.Test, LatentIndex.Train);
-        var steps = CommonOptions.Count("--steps", "N", "Denoising steps. Default: the model's, else 50 for ddim and 1000 for ddpm.", 1, 1_000_000);
-        var sampler = CommonOptions.Choice("--sampler", "How videos are denoised. Default: ddim.", "ddim", "ddpm");
+        var steps = CommonOptions.Steps();
+        var sampler = CommonOptions.Sampler();
         var seed = CommonOptions.Seed("Seed that each clip's own is derived from.");
-        var compat = CommonOptions.Choice(
-            "--compat", "fixed: for models trained anew (default); fashionflow: as the reference does it, for its released weights.", "fixed", "fashionflow");
+        var compat = CommonOptions.Compatibility();
         var device = CommonOptions.Device();
         var threads = CommonOptions.Threads();
         var quiet = CommonOptions.Quiet();
@@ -54,10 +53,10 @@ internal static class EvaluateCommand
             using var maker = new VideoMaker(parsed.GetValue(model) ?? Places.DemoModel(), parsed.GetRequiredValue(device), parsed.GetValue(threads) ?? 0);
             var options = maker.Resolve(new GenerationOptions
             {
-                Sampler = parsed.GetValue(sampler) == "ddpm" ? SamplerKind.Ddpm : SamplerKind.Ddim,
+                Sampler = CommonOptions.SamplerOf(parsed.GetValue(sampler)),
                 Steps = parsed.GetValue(steps),
                 Seed = parsed.GetValue(seed),
-                Compatibility = CompatibilityOptions.Parse(parsed.GetValue(compat) ?? "fixed"),
+                Compatibility = CommonOptions.CompatibilityOf(parsed.GetValue(compat)),
             });
             RequireMeasurable(maker.Configuration, options);
             var splitName = parsed.GetValue(split) ?? LatentIndex.Test;

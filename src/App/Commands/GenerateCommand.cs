@@ -34,19 +34,15 @@ internal static class GenerateCommand
         var fit = CommonOptions.Choice(
             "--fit", "A picture of other proportions than the model's: crop its middle, pad it with white, or stretch it. Default: by the mode: stretch, as the reference does, with fashionflow, crop with fixed.", "crop", "pad", "stretch");
         var inputFrame = CommonOptions.Count("--input-frame", "N", "Which frame of a video or animation is the picture, from 0. Default: 0.", 0, int.MaxValue);
-        var steps = CommonOptions.Count("--steps", "N", "Denoising steps. Default: the model's for its sampler, else 1000 for ddpm and 50 for ddim.", 1, 1_000_000);
-        var sampler = CommonOptions.Choice("--sampler", "How the video is denoised; ddim needs fewer steps. Default: the model's, else ddpm, the reference's.", "ddpm", "ddim");
+        var steps = CommonOptions.Steps();
+        var sampler = CommonOptions.Sampler();
         var seed = CommonOptions.Seed();
         var videos = CommonOptions.Count("--num-videos", "N", "Videos a picture, with the seeds S, S+1 and so on. Default: 1.", 1, 10_000);
         var frames = CommonOptions.Count("--frames", "F", "Frames of the video; the full-size model needs an even number. Default: the model's.", 1, 100_000);
         var fps = CommonOptions.Positive("--fps", "R", "Frames a second. Default: the model's.", 1000);
         var device = CommonOptions.Device();
         var threads = CommonOptions.Threads();
-        var compat = CommonOptions.Choice(
-            "--compat",
-            "fashionflow: as the reference does it, oddities included, for its released weights; fixed: without them, for newly trained ones. Default: the model's, else fashionflow.",
-            "fashionflow",
-            "fixed");
+        var compat = CommonOptions.Compatibility();
         var quiet = CommonOptions.Quiet();
         var json = CommonOptions.Json();
         var command = new WithExamples(
@@ -69,11 +65,11 @@ internal static class GenerateCommand
             using var maker = new VideoMaker(parsed.GetValue(model) ?? Places.DemoModel(), parsed.GetRequiredValue(device), parsed.GetValue(threads) ?? 0);
             var options = maker.Resolve(new GenerationOptions
             {
-                Sampler = parsed.GetValue(sampler) is { } way ? Enum.Parse<SamplerKind>(way, ignoreCase: true) : null,
+                Sampler = CommonOptions.SamplerOf(parsed.GetValue(sampler)),
                 Steps = parsed.GetValue(steps),
                 Frames = parsed.GetValue(frames),
                 Fit = parsed.GetValue(fit) is { } word ? Enum.Parse<PictureFit>(word, ignoreCase: true) : null,
-                Compatibility = parsed.GetValue(compat) is { } mode ? CompatibilityOptions.Parse(mode) : null,
+                Compatibility = CommonOptions.CompatibilityOf(parsed.GetValue(compat)),
             });
             var framesPerSecond = parsed.GetValue(fps) ?? maker.Configuration.FrameRate;
             if (framesPerSecond > plan.Format.MostFramesPerSecond)
