@@ -27,12 +27,11 @@ internal static class ClipLoader
         ProgressDisplay.Run(screen, display =>
         {
             display.Report("decode videos", "video", 0, clips.Count, 0);
-            for (var i = 0; i < clips.Count; i++)
+            foreach (var (frames, done) in DecodeAhead(clips, set, fit, cancellation))
             {
-                cancellation.ThrowIfCancellationRequested();
                 try
                 {
-                    set.Add(Decode(clips[i].Video, set, fit, cancellation));
+                    set.Add(frames.GetAwaiter().GetResult());
                 }
                 catch (UserError e)
                 {
@@ -40,7 +39,7 @@ internal static class ClipLoader
                     screen.WriteFailure(e, asJson: false, _ => { });
                 }
 
-                display.Report("decode videos", "video", i + 1, clips.Count, 0);
+                display.Report("decode videos", "video", done, clips.Count, 0);
             }
 
             return true;
@@ -48,6 +47,33 @@ internal static class ClipLoader
         return set.Count > 0
             ? set
             : throw new UserError(ExitCode.Input, $"{folder} holds no video of split \"{split}\" that can be read", "give a folder of videos, with or without the folders train and test in it");
+    }
+
+    // In their order, as many at a time as there are cores: a short clip takes longer to start ffmpeg for than to decode.
+    private static IEnumerable<(Task<List<Rgb8Image>> Frames, int Done)> DecodeAhead(
+        List<PlannedClip> clips, FrameSet set, PictureFit fit, CancellationToken cancellation)
+    {
+        var running = new Queue<Task<List<Rgb8Image>>>();
+        try
+        {
+            for (int started = 0, done = 1; done <= clips.Count; done++)
+            {
+                cancellation.ThrowIfCancellationRequested();
+                for (; started < clips.Count && running.Count < Environment.ProcessorCount; started++)
+                {
+                    var video = clips[started].Video;
+                    running.Enqueue(Task.Run(() => Decode(video, set, fit, cancellation), CancellationToken.None));
+                }
+
+                yield return (running.Peek(), done);
+                running.Dequeue();
+            }
+        }
+        finally
+        {
+            // None is left behind when it is stopped: each ends its ffmpeg.
+            Task.WhenAll(running).ContinueWith(_ => { }, TaskScheduler.Default).Wait();
+        }
     }
 
     private static List<Rgb8Image> Decode(string path, FrameSet set, PictureFit fit, CancellationToken cancellation)
