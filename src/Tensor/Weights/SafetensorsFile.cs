@@ -1,6 +1,6 @@
 // A safetensors file in memory-mapped form: tensors are read where they lie, without a copy of the file.
 using System.Buffers.Binary;
-using System.IO.MemoryMappedFiles;
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using FashionFlow.Gpu;
 
@@ -16,36 +16,25 @@ namespace FashionFlow.Tensors.Weights;
 /// not ask for it, and the crate reads such files too. Nothing here therefore looks at the mapping as elements: bytes are
 /// copied, or read one element at a time. <see cref="IsAligned"/> tells a caller who would rather cast a span.
 /// </remarks>
-public sealed unsafe class SafetensorsFile : IDisposable
+public sealed class SafetensorsFile : IDisposable
 {
     private readonly string _path;
-    private readonly MemoryMappedFile _file;
-    private readonly MemoryMappedViewAccessor _view;
+    private readonly MappedFile _file;
     private readonly SafetensorsHeader _header;
-    private byte* _data;
+    private readonly long _data;
 
-    private SafetensorsFile(string path, MemoryMappedFile file, MemoryMappedViewAccessor view, long fileBytes)
+    private SafetensorsFile(string path, MappedFile file)
     {
-        _path = path;
-        _file = file;
-        _view = view;
-        byte* start = null;
-        _view.SafeMemoryMappedViewHandle.AcquirePointer(ref start);
-        _data = start;
-        try
+        (_path, _file) = (path, file);
+        if (file.Length < SafetensorsHeader.LengthBytes)
         {
-            start += _view.PointerOffset;
-            var headerBytes = BinaryPrimitives.ReadUInt64LittleEndian(new ReadOnlySpan<byte>(start, SafetensorsHeader.LengthBytes));
-            var length = SafetensorsHeader.CheckLength(path, headerBytes, fileBytes);
-            _data = start + SafetensorsHeader.LengthBytes + length;
-            _header = SafetensorsHeader.Parse(
-                path, new ReadOnlySpan<byte>(start + SafetensorsHeader.LengthBytes, length), fileBytes - SafetensorsHeader.LengthBytes - length);
+            throw new SafetensorsException(SafetensorsError.HeaderTooSmall, path, $"a file of {file.Length} bytes is no safetensors file");
         }
-        catch
-        {
-            Dispose();
-            throw;
-        }
+
+        var headerBytes = BinaryPrimitives.ReadUInt64LittleEndian(file.Slice(0, SafetensorsHeader.LengthBytes));
+        var length = SafetensorsHeader.CheckLength(path, headerBytes, file.Length);
+        _data = SafetensorsHeader.LengthBytes + length;
+        _header = SafetensorsHeader.Parse(path, file.Slice(SafetensorsHeader.LengthBytes, length), file.Length - _data);
     }
 
     /// <summary>What the file says of itself.</summary>
@@ -61,28 +50,25 @@ public sealed unsafe class SafetensorsFile : IDisposable
     /// <exception cref="SafetensorsException">It cannot be opened, or breaks a rule of the format.</exception>
     public static SafetensorsFile Open(string path)
     {
-        MemoryMappedFile? file = null;
-        MemoryMappedViewAccessor view;
-        long bytes;
+        MappedFile file;
         try
         {
-            using var stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read, bufferSize: 0);
-            bytes = stream.Length;
-            if (bytes < SafetensorsHeader.LengthBytes)
-            {
-                throw new SafetensorsException(SafetensorsError.HeaderTooSmall, path, $"a file of {bytes} bytes is no safetensors file");
-            }
-
-            file = MemoryMappedFile.CreateFromFile(stream, mapName: null, capacity: 0, MemoryMappedFileAccess.Read, HandleInheritability.None, leaveOpen: false);
-            view = file.CreateViewAccessor(0, bytes, MemoryMappedFileAccess.Read);
+            file = MappedFile.Open(path);
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or NotSupportedException or ArgumentException)
+        catch (Exception e) when (MappedFile.IsFileError(e))
         {
-            file?.Dispose();
-            throw new SafetensorsException(SafetensorsError.Io, path, e is FileNotFoundException or DirectoryNotFoundException ? "there is no such file" : $"cannot be read: {e.Message}", e);
+            throw new SafetensorsException(SafetensorsError.Io, path, MappedFile.Describe(e), e);
         }
 
-        return new SafetensorsFile(path, file, view, bytes);
+        try
+        {
+            return new SafetensorsFile(path, file);
+        }
+        catch
+        {
+            file.Dispose();
+            throw;
+        }
     }
 
     /// <summary>Whether a tensor starts, in memory as in the file, at a multiple of its element's size.</summary>
@@ -90,8 +76,7 @@ public sealed unsafe class SafetensorsFile : IDisposable
     public bool IsAligned(string name)
     {
         var entry = Entry(name);
-        ObjectDisposedException.ThrowIf(_data == null, this);
-        return (nuint)(_data + entry.Offset) % (nuint)entry.DType.SizeInBytes() == 0;
+        return _file.AddressOf(_data + entry.Offset) % (nuint)entry.DType.SizeInBytes() == 0;
     }
 
     /// <summary>A tensor's bytes, in the mapping.</summary>
@@ -165,17 +150,7 @@ public sealed unsafe class SafetensorsFile : IDisposable
     }
 
     /// <inheritdoc/>
-    public void Dispose()
-    {
-        if (_data != null)
-        {
-            _data = null;
-            _view.SafeMemoryMappedViewHandle.ReleasePointer();
-        }
-
-        _view.Dispose();
-        _file.Dispose();
-    }
+    public void Dispose() => _file.Dispose();
 
     /// <summary>What the header says of a tensor, or the error that there is none.</summary>
     internal SafetensorsEntry Entry(string name)
@@ -193,10 +168,10 @@ public sealed unsafe class SafetensorsFile : IDisposable
     private static float[] Convert<T>(ReadOnlySpan<byte> bytes, Func<T, float> toFloat)
         where T : unmanaged
     {
-        var result = new float[bytes.Length / sizeof(T)];
+        var result = new float[bytes.Length / Unsafe.SizeOf<T>()];
         for (var i = 0; i < result.Length; i++)
         {
-            result[i] = toFloat(MemoryMarshal.Read<T>(bytes[(i * sizeof(T))..]));
+            result[i] = toFloat(MemoryMarshal.Read<T>(bytes[(i * Unsafe.SizeOf<T>())..]));
         }
 
         return result;
@@ -214,9 +189,5 @@ public sealed unsafe class SafetensorsFile : IDisposable
     }
 
     /// <summary>Bytes of an entry. The header's checks put every entry inside the mapping.</summary>
-    private ReadOnlySpan<byte> Slice(SafetensorsEntry entry, long start, int length)
-    {
-        ObjectDisposedException.ThrowIf(_data == null, this);
-        return new ReadOnlySpan<byte>(_data + entry.Offset + start, length);
-    }
+    private ReadOnlySpan<byte> Slice(SafetensorsEntry entry, long start, int length) => _file.Slice(_data + entry.Offset + start, length);
 }

@@ -1,0 +1,91 @@
+// A file as memory: the system reads the pages that are looked at, and no copy of the file is made.
+using System.IO.MemoryMappedFiles;
+
+namespace FashionFlow.Tensors.Weights;
+
+/// <summary>
+/// A file mapped for reading. It must not be shortened while it is open: Windows forbids that, but on Unix the system ends a
+/// program that reads a mapped page which is gone (SIGBUS), and no check here could prevent it.
+/// </summary>
+internal sealed unsafe class MappedFile : IDisposable
+{
+    private readonly MemoryMappedFile? _file;
+    private readonly MemoryMappedViewAccessor? _view;
+    private byte* _data;
+    private bool _isOpen = true;
+
+    private MappedFile(MemoryMappedFile? file, MemoryMappedViewAccessor? view, long length)
+    {
+        (_file, _view, Length) = (file, view, length);
+        if (view is not null)
+        {
+            view.SafeMemoryMappedViewHandle.AcquirePointer(ref _data);
+            _data += view.PointerOffset;
+        }
+    }
+
+    /// <summary>The file's size in bytes.</summary>
+    public long Length { get; }
+
+    /// <summary>Maps a file. An empty one is mapped to nothing.</summary>
+    /// <exception cref="IOException">It is not there or cannot be read; so say <see cref="UnauthorizedAccessException"/> and <see cref="NotSupportedException"/>.</exception>
+    public static MappedFile Open(string path)
+    {
+        using var stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read, bufferSize: 0);
+        var length = stream.Length;
+        if (length == 0)
+        {
+            return new MappedFile(null, null, 0);
+        }
+
+        var file = MemoryMappedFile.CreateFromFile(stream, mapName: null, capacity: 0, MemoryMappedFileAccess.Read, HandleInheritability.None, leaveOpen: false);
+        try
+        {
+            return new MappedFile(file, file.CreateViewAccessor(0, length, MemoryMappedFileAccess.Read), length);
+        }
+        catch
+        {
+            file.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Whether an error of <see cref="Open"/> is the file's and not the program's.</summary>
+    public static bool IsFileError(Exception error) => error is IOException or UnauthorizedAccessException or NotSupportedException or ArgumentException;
+
+    /// <summary>What such an error says, for a message that names the file.</summary>
+    public static string Describe(Exception error) => error is FileNotFoundException or DirectoryNotFoundException ? "there is no such file" : $"cannot be read: {error.Message}";
+
+    /// <summary>Some of the file's bytes; valid until disposal.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The file does not have these bytes.</exception>
+    public ReadOnlySpan<byte> Slice(long start, int length)
+    {
+        ObjectDisposedException.ThrowIf(!_isOpen, this);
+        ArgumentOutOfRangeException.ThrowIfNegative(start);
+        ArgumentOutOfRangeException.ThrowIfNegative(length);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(length, Length - start);
+        return new ReadOnlySpan<byte>(_data + start, length);
+    }
+
+    /// <summary>The address of a byte, for questions of alignment.</summary>
+    public nuint AddressOf(long start)
+    {
+        ObjectDisposedException.ThrowIf(!_isOpen, this);
+        return (nuint)(_data + start);
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        if (!_isOpen)
+        {
+            return;
+        }
+
+        _isOpen = false;
+        _data = null;
+        _view?.SafeMemoryMappedViewHandle.ReleasePointer();
+        _view?.Dispose();
+        _file?.Dispose();
+    }
+}
