@@ -16,19 +16,19 @@ public abstract class WeightSource
     public abstract float[] Read(DeviceContext context, NamedParameter parameter);
 }
 
-/// <summary>Weights of a safetensors file, strictly: each tensor belongs to exactly one parameter and has its shape.</summary>
-public sealed class SafetensorsWeights : WeightSource
+/// <summary>Weights of a file of any format, strictly: each tensor belongs to exactly one parameter and has its shape.</summary>
+public sealed class FileWeights : WeightSource
 {
-    private readonly SafetensorsFile _file;
+    private readonly WeightFile _file;
     private readonly string _source;
     private readonly string _prefix;
-    private readonly Dictionary<string, string> _stored = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, WeightEntry> _stored = new(StringComparer.Ordinal);
 
     /// <summary>Weights of an open file, which must stay open while they are loaded.</summary>
     /// <param name="file">The file.</param>
     /// <param name="source">Its name, for messages.</param>
     /// <param name="prefix">What the names of this model's tensors start with; the file's other tensors are left alone.</param>
-    public SafetensorsWeights(SafetensorsFile file, string source, string prefix = "")
+    public FileWeights(WeightFile file, string source, string prefix = "")
     {
         _file = file;
         _source = source;
@@ -39,9 +39,9 @@ public sealed class SafetensorsWeights : WeightSource
     public override void Check(Module module, IReadOnlyList<NamedParameter> parameters)
     {
         _stored.Clear();
-        foreach (var name in _file.Tensors.Keys.Where(n => n.StartsWith(_prefix, StringComparison.Ordinal)))
+        foreach (var entry in _file.Entries.Where(e => e.Name.StartsWith(_prefix, StringComparison.Ordinal)))
         {
-            _stored[module.CurrentName(name[_prefix.Length..])] = name;
+            _stored[module.CurrentName(entry.Name[_prefix.Length..])] = entry;
         }
 
         var wanted = parameters.Select(p => p.Name).ToHashSet(StringComparer.Ordinal);
@@ -55,7 +55,7 @@ public sealed class SafetensorsWeights : WeightSource
 
         foreach (var (name, parameter) in parameters.Where(p => _stored.ContainsKey(p.Name)))
         {
-            var (_, type, shape, _, _) = _file.Tensors[_stored[name]];
+            var (type, shape) = (_stored[name].DType, _stored[name].Shape);
             if (type is not (DType.Float32 or DType.Float64 or DType.Float16 or DType.BFloat16))
             {
                 problems.Add($"{name} holds {type}, not floating-point numbers");
@@ -67,7 +67,7 @@ public sealed class SafetensorsWeights : WeightSource
         }
 
         var missingNames = missing.ConvertAll(m => m.Name);
-        problems.AddRange(surplus.Select(name => $"surplus {name} {_file.Tensors[_stored[name]].Shape}{Nearest(name, missingNames, "the model lacks")}"));
+        problems.AddRange(surplus.Select(name => $"surplus {name} {_stored[name].Shape}{Nearest(name, missingNames, "the model lacks")}"));
         if (problems.Count > 0)
         {
             throw new WeightLoadException(_source, problems);
@@ -75,7 +75,10 @@ public sealed class SafetensorsWeights : WeightSource
     }
 
     /// <inheritdoc/>
-    public override float[] Read(DeviceContext context, NamedParameter parameter) => _file.ReadFloat32(_stored[parameter.Name]);
+    public override float[] Read(DeviceContext context, NamedParameter parameter) => _file.ReadFloat32(_stored[parameter.Name].Name);
+
+    /// <summary>What the file has for a parameter, once <see cref="Check"/> has found all of them.</summary>
+    public WeightEntry StoredAs(NamedParameter parameter) => _stored[parameter.Name];
 
     // Old converters wrote linear layers as 1x1 convolutions; trailing axes of length one carry nothing.
     private static bool SameUpToOnes(Shape stored, Shape wanted)

@@ -113,8 +113,8 @@ public sealed class InspectTests
         var result = BuiltProgram.Run("inspect", folder.Path, "--json");
         Assert.That(result.Output.TrimEnd().Split('\n'), Is.EqualTo(new[]
         {
-            $$$"""{"file":"{{{folder["a.safetensors"]}}}","tensors":[],"totals":{"tensors":0,"tensors_in_file":0,"parameters":0,"bytes":0},"metadata":{}}""",
-            $$$"""{"file":"{{{folder["b.safetensors"]}}}","tensors":[{"name":"x\n","dtype":"F32","shape":[2,1],"bytes":8,"aligned":true}],"totals":{"tensors":1,"tensors_in_file":1,"parameters":2,"bytes":8},"metadata":{"k":"a\nb"}}""",
+            $$$"""{"file":"{{{folder["a.safetensors"]}}}","format":"safetensors","tensors":[],"totals":{"tensors":0,"tensors_in_file":0,"parameters":0,"bytes":0},"metadata":{}}""",
+            $$$"""{"file":"{{{folder["b.safetensors"]}}}","format":"safetensors","tensors":[{"name":"x\n","dtype":"F32","shape":[2,1],"bytes":8,"aligned":true}],"totals":{"tensors":1,"tensors_in_file":1,"parameters":2,"bytes":8},"metadata":{"k":"a\nb"}}""",
         }));
     }
 
@@ -174,7 +174,7 @@ public sealed class InspectTests
             Assert.That(result.ExitCode, Is.EqualTo(3));
             Assert.That(result.ErrorLines, Has.Length.EqualTo(3));
             Assert.That(result.ErrorLines[0], Is.EqualTo($"error: {folder["none"]}: there is no such file"));
-            Assert.That(result.ErrorLines[1], Is.EqualTo($"error: {folder["empty"]} holds no safetensors file"));
+            Assert.That(result.ErrorLines[1], Is.EqualTo($"error: {folder["empty"]} holds no file of weights (.safetensors, .pth, .pt, .bin, .ckpt)"));
             Assert.That(result.ErrorLines[2], Does.StartWith($"error: {folder["b.safetensors"]}: a header of ").And.EndWith("is this a safetensors file?"));
             Assert.That(result.Output, Does.StartWith(folder["a.safetensors"] + "\n").And.Match("(?m)^x +F32 +\\[1\\] +4$"));
         }

@@ -114,7 +114,7 @@ public sealed class OptionTableTests : IDisposable
     ];
 
     // Options that other suites use: CompareTests, InspectTests, KernelLibraryTests.
-    private static readonly string[] TestedElsewhere = ["compare", "inspect", "kernels build", "kernels first"];
+    private static readonly string[] TestedElsewhere = ["compare", "convert", "import", "inspect", "kernels build", "kernels first"];
 
     private readonly TemporaryFolder _folder = new();
 

@@ -172,7 +172,7 @@ public sealed class SamplerTests
         var path = GoldenFiles.Shared("unet_tiny.safetensors")!;
         using var weights = SafetensorsFile.Open(path);
         var unet = new SpaceTimeUnet(ModelConfiguration.UnetOf(path, weights));
-        unet.Load(context, new SafetensorsWeights(weights, path));
+        unet.Load(context, new FileWeights(weights, path));
         return unet;
     }
 

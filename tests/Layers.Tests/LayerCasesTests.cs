@@ -305,7 +305,7 @@ public sealed class LayerCasesTests
             var path = GoldenFiles.Shared("adapter.safetensors")!;
             using var weights = SafetensorsFile.Open(path);
             var adapter = new EmbeddingAdapter();
-            adapter.Load(context, new SafetensorsWeights(weights, path));
+            adapter.Load(context, new FileWeights(weights, path));
             _module = adapter;
             Differentiate(adapter);
             return adapter.Forward(In("clip"), In("vae"));
@@ -325,7 +325,7 @@ public sealed class LayerCasesTests
         private T Made<T>(T module)
             where T : Module
         {
-            module.Load(context, new SafetensorsWeights(file, "layers.safetensors", $"{name}.param."), type);
+            module.Load(context, new FileWeights(file, "layers.safetensors", $"{name}.param."), type);
             _module = module;
             Differentiate(module);
             return module;

@@ -17,7 +17,7 @@ public sealed class WeightLoadingTests
 
         // The stored block is one of 2 x 4 channels with a context of 10; this one has a context of 11 and heads of another width.
         using var module = new AttentionBlock(2, 4, 11);
-        var error = Assert.Throws<WeightLoadException>(() => module.Load(context, new SafetensorsWeights(file, "layers.safetensors", "attn_block.param.")));
+        var error = Assert.Throws<WeightLoadException>(() => module.Load(context, new FileWeights(file, "layers.safetensors", "attn_block.param.")));
         Assert.That(error!.Problems, Is.EqualTo(new[]
         {
             "attention_2.k_proj.weight has shape [8, 10], the model needs [8, 11]",
@@ -34,11 +34,11 @@ public sealed class WeightLoadingTests
         using var context = GoldenFiles.OpenChecked();
         using var file = SafetensorsFile.Open(GoldenFiles.Data("layers.safetensors"));
         using var module = new LayerNorm(7);
-        var error = Assert.Throws<WeightLoadException>(() => module.Load(context, new SafetensorsWeights(file, "f", "chan_ln.param.")));
+        var error = Assert.Throws<WeightLoadException>(() => module.Load(context, new FileWeights(file, "f", "chan_ln.param.")));
         Assert.That(error!.Problems, Is.EqualTo(new[] { "missing weight [7]", "missing bias [7]", "surplus g [7, 1, 1, 1]" }));
 
         using var deeper = new PseudoConv3d(5, 6);
-        error = Assert.Throws<WeightLoadException>(() => deeper.Load(context, new SafetensorsWeights(file, "f", "pconv_k3_video.param.spatial_conv.")));
+        error = Assert.Throws<WeightLoadException>(() => deeper.Load(context, new FileWeights(file, "f", "pconv_k3_video.param.spatial_conv.")));
         Assert.That(error!.Problems, Has.Some.EqualTo("missing spatial_conv.bias [6]").Or.Some.Contains("surplus weight"));
     }
 
@@ -48,7 +48,7 @@ public sealed class WeightLoadingTests
         using var context = GoldenFiles.OpenChecked();
         using var file = SafetensorsFile.Open(GoldenFiles.Data("vae_tiny.safetensors"));
         using var module = new Renamed();
-        var error = Assert.Throws<WeightLoadException>(() => module.Load(context, new SafetensorsWeights(file, "f", "encoder.mid_block.attentions.0.")));
+        var error = Assert.Throws<WeightLoadException>(() => module.Load(context, new FileWeights(file, "f", "encoder.mid_block.attentions.0.")));
         Assert.That(error!.Problems, Has.Some.EqualTo("missing group_nrm.weight [64] (the file has group_norm.weight)"));
         Assert.That(error.Problems, Has.Some.EqualTo("surplus group_norm.weight [64] (the model lacks group_nrm.weight)"));
     }
@@ -89,7 +89,7 @@ public sealed class WeightLoadingTests
         using (var file = SafetensorsFile.Open(GoldenFiles.Data("layers.safetensors")))
         using (var module = new Upsample(6, upsampleTime: true))
         {
-            module.Load(context, new SafetensorsWeights(file, "f", "up_space_time.param."));
+            module.Load(context, new FileWeights(file, "f", "up_space_time.param."));
             foreach (var (name, parameter) in module.Parameters)
             {
                 Assert.That(parameter.ReadTorch(), Is.EqualTo(file.ReadFloat32($"up_space_time.param.{name}")), name);
@@ -107,7 +107,7 @@ public sealed class WeightLoadingTests
         using var context = GoldenFiles.OpenChecked();
         using var original = SafetensorsFile.Open(GoldenFiles.Data("clip_tiny.safetensors"));
         using var clip = new ClipVisionModel(new ClipVisionOptions { HiddenSize = 64, Layers = 3, Heads = 4, IntermediateSize = 128, ImageSize = 64, PatchSize = 16 });
-        clip.Load(context, new SafetensorsWeights(original, "clip_tiny.safetensors"));
+        clip.Load(context, new FileWeights(original, "clip_tiny.safetensors"));
         clip.Save(path, new Dictionary<string, string>(StringComparer.Ordinal) { ["saved"] = "yes" });
         using var saved = SafetensorsFile.Open(path);
         Assert.That(saved.Metadata["saved"], Is.EqualTo("yes"));

@@ -81,6 +81,8 @@ internal static class CommandLine
         root.Subcommands.Add(TrainCommand.Create(screen, interruption.Token));
         root.Subcommands.Add(EvaluateCommand.Create(screen, interruption.Token));
         root.Subcommands.Add(CompareCommand.Create(screen, interruption.Token));
+        root.Subcommands.Add(ImportCommand.Create(screen, interruption.Token));
+        root.Subcommands.Add(ConvertCommand.Create(screen, interruption.Token));
         root.Subcommands.Add(InspectCommand.Create(screen, interruption.Token));
         root.Subcommands.Add(GradcheckCommand.Create(screen, interruption.Token));
         root.Subcommands.Add(RenderGarmentsCommand.Create(screen, interruption.Token));
@@ -162,7 +164,7 @@ internal static class CommandLine
             GpuException gpu => (ExitCode.Device, gpu.Message, "see what there is: fashionflow doctor"),
             KernelCompilationException => (ExitCode.Device, e.Message, null),
             TrainingException => (ExitCode.Negative, e.Message, "its last checkpoint is as it was: try a lower --learning-rate or --clip-norm in another run"),
-            ModelException or DatasetException or WeightLoadException or SafetensorsException => (ExitCode.Input, e.Message, null),
+            ModelException or DatasetException or WeightLoadException or WeightFileException => (ExitCode.Input, e.Message, null),
             _ => (ExitCode.Internal, $"an error of the program itself: {e.GetType().Name}: {e.Message}", "FASHIONFLOW_DEBUG=1 shows where; please report it"),
         };
 

@@ -8,9 +8,13 @@ using Spectre.Console;
 
 namespace FashionFlow.App.Commands;
 
-/// <summary>Lists tensors, metadata and, if asked, statistics of safetensors files.</summary>
+/// <summary>Lists tensors, metadata and, if asked, statistics of safetensors and PyTorch files.</summary>
 internal static class InspectCommand
 {
+    private static readonly string[] s_extensions = [".safetensors", ".pth", ".pt", ".bin", ".ckpt"];
+
+    private const int MostNotes = 50;
+
     // Names and shapes that are longer are cut in tables; JSON has them whole.
     private const int LongestCell = 200;
 
@@ -22,7 +26,7 @@ internal static class InspectCommand
     {
         var files = new Argument<string[]>("FILE")
         {
-            Description = "A safetensors file, or a model's folder: all safetensors files in it and in its folders.",
+            Description = "A safetensors or PyTorch file, an index of several, or a model's folder: all such files in it and in its folders.",
             Arity = ArgumentArity.OneOrMore,
             HelpName = "FILE...",
         };
@@ -35,8 +39,9 @@ internal static class InspectCommand
         var json = CommonOptions.Json();
         var command = new WithExamples(
             "inspect",
-            "Show what safetensors files hold: tensors, totals, metadata.",
+            "Show what safetensors and PyTorch files hold: tensors, totals, metadata. Nothing in them is run.",
             "inspect model/unet.safetensors",
+            "inspect FashionFlow_checkpoint.pth --filter conv_in",
             "inspect model --stats --filter attn",
             "inspect model --json")
         {
@@ -61,7 +66,7 @@ internal static class InspectCommand
                         Print(screen, view, withPath: paths.Count > 1);
                     }
                 }
-                catch (Exception e) when (e is SafetensorsException or UserError { ExitCode: ExitCode.Input })
+                catch (Exception e) when (e is WeightFileException or UserError { ExitCode: ExitCode.Input })
                 {
                     screen.WriteError(e.Message, advice: null);
                     code = ExitCode.Input;
@@ -76,13 +81,14 @@ internal static class InspectCommand
     // A folder stands for the files in it and, as diffusers lays a model out, in the folders in it; for itself if it has none.
     private static IEnumerable<string> Expand(string path) => !Directory.Exists(path)
         ? [path]
-        : Directory.EnumerateFiles(path, "*.safetensors", new EnumerationOptions { RecurseSubdirectories = true, MaxRecursionDepth = 1, MatchType = MatchType.Simple })
+        : Directory.EnumerateFiles(path, "*", new EnumerationOptions { RecurseSubdirectories = true, MaxRecursionDepth = 1 })
+            .Where(file => s_extensions.Contains(Path.GetExtension(file), StringComparer.Ordinal))
             .Order(StringComparer.Ordinal)
             .DefaultIfEmpty(path);
 
-    private static SafetensorsFile Open(string path) => Directory.Exists(path)
-        ? throw new UserError(ExitCode.Input, $"{PrintableText.Of(path)} holds no safetensors file")
-        : SafetensorsFile.Open(path);
+    private static WeightFile Open(string path) => Directory.Exists(path)
+        ? throw new UserError(ExitCode.Input, $"{PrintableText.Of(path)} holds no file of weights ({string.Join(", ", s_extensions)})")
+        : WeightFile.Open(path);
 
     private static void Print(Screen screen, View view, bool withPath)
     {
@@ -96,20 +102,27 @@ internal static class InspectCommand
             screen.Write(Table(screen, view));
         }
 
-        // A line of its own for each, since a table would fold a value; it is cut only where a line has an end.
+        // A line of its own for each, since a table would fold a value; it is cut only where a line has an end. An optimizer's state
+        // lists every parameter by its number.
         var width = screen.Output.Profile.Out.IsTerminal ? screen.Output.Profile.Width - 1 : int.MaxValue;
-        foreach (var (name, value) in view.File.Metadata)
+        var notes = view.File.Notes.ToList();
+        foreach (var (name, value) in notes.Take(MostNotes))
         {
             screen.WriteLine(PrintableText.Of($"metadata {PrintableText.Of(name, LongestCell)}: {value}", width));
         }
 
-        var misaligned = view.Rows.Count(row => !row.IsAligned);
+        if (notes.Count > MostNotes)
+        {
+            screen.WriteLine($"and {notes.Count - MostNotes} more metadata, which --json shows");
+        }
+
+        var misaligned = view.Rows.Count(row => row.IsAligned is false);
         if (misaligned > 0)
         {
             screen.WriteLine($"{Plural(misaligned, "tensor")} not aligned to {(misaligned == 1 ? "its" : "their")} elements, which is read all the same");
         }
 
-        var of = view.Rows.Count == view.File.Tensors.Count ? string.Empty : $" (of {view.File.Tensors.Count})";
+        var of = view.Rows.Count == view.TensorsInFile ? string.Empty : $" (of {view.TensorsInFile})";
         screen.WriteLine($"{Plural(view.Rows.Count, "tensor")}{of}, {Plural(view.Parameters, "parameter")}, {Plural(view.Bytes, "byte")}");
     }
 
@@ -131,7 +144,7 @@ internal static class InspectCommand
             List<string> cells = [PrintableText.Of(row.Entry.Name, LongestCell)];
             if (description.Length > 0)
             {
-                cells.AddRange([row.Entry.TypeName, PrintableText.Of(row.Entry.Shape.ToString(), LongestCell), $"{row.Entry.Length}"]);
+                cells.AddRange([row.Entry.TypeName, PrintableText.Of(row.Entry.Shape.ToString(), LongestCell), $"{row.Entry.Bytes}"]);
             }
 
             if (row.Statistics is { } numbers)
@@ -154,28 +167,32 @@ internal static class InspectCommand
     private static string Plural(long count, string noun) => string.Create(CultureInfo.InvariantCulture, $"{count:N0} {noun}{(count == 1 ? "" : "s")}");
 
     /// <summary>A tensor that is shown.</summary>
-    private sealed record Row(SafetensorsEntry Entry, bool IsAligned, TensorStatistics? Statistics);
+    private sealed record Row(WeightEntry Entry, bool? IsAligned, TensorStatistics? Statistics);
 
     /// <summary>What is shown of a file: its tensors as they lie in it, or those that the filter lets through.</summary>
-    private sealed record View(string Path, SafetensorsFile File, bool HasStatistics, IReadOnlyList<Row> Rows)
+    private sealed record View(string Path, WeightFile File, int TensorsInFile, bool HasStatistics, IReadOnlyList<Row> Rows)
     {
         public long Parameters => Rows.Sum(row => row.Entry.Shape.Count);
 
-        public long Bytes => Rows.Sum(row => row.Entry.Length);
+        public long Bytes => Rows.Sum(row => row.Entry.Bytes);
 
-        public static View Of(string path, SafetensorsFile file, string? filter, bool statistics, CancellationToken cancellation) => new(path, file, statistics,
-        [
-            .. file.Tensors.Values
-                .Where(entry => filter is null || entry.Name.Contains(filter, StringComparison.Ordinal))
-                .OrderBy(entry => entry.Offset)
-                .ThenBy(entry => entry.Length)
-                .Select(entry => new Row(entry, file.IsAligned(entry.Name), statistics ? TensorStatistics.Of(file, entry.Name, cancellation) : null)),
-        ]);
+        public static View Of(string path, WeightFile file, string? filter, bool statistics, CancellationToken cancellation)
+        {
+            var entries = file.Entries.ToList();
+            return new View(path, file, entries.Count, statistics,
+            [
+                .. entries
+                    .Where(entry => filter is null || entry.Name.Contains(filter, StringComparison.Ordinal))
+                    .Select(entry => new Row(
+                        entry, (file as SafetensorsFile)?.IsAligned(entry.Name), statistics ? TensorStatistics.Of(file, entry.Name, cancellation) : null)),
+            ]);
+        }
 
         /// <summary>The members of the file's JSON object.</summary>
         public void Write(Utf8JsonWriter json)
         {
             json.WriteString("file", Path);
+            json.WriteString("format", File.Format);
             json.WriteStartArray("tensors");
             foreach (var row in Rows)
             {
@@ -189,8 +206,12 @@ internal static class InspectCommand
                 }
 
                 json.WriteEndArray();
-                json.WriteNumber("bytes", row.Entry.Length);
-                json.WriteBoolean("aligned", row.IsAligned);
+                json.WriteNumber("bytes", row.Entry.Bytes);
+                if (row.IsAligned is { } aligned)
+                {
+                    json.WriteBoolean("aligned", aligned);
+                }
+
                 if (row.Statistics is { } statistics)
                 {
                     Write(json, statistics);
@@ -202,12 +223,12 @@ internal static class InspectCommand
             json.WriteEndArray();
             json.WriteStartObject("totals");
             json.WriteNumber("tensors", Rows.Count);
-            json.WriteNumber("tensors_in_file", File.Tensors.Count);
+            json.WriteNumber("tensors_in_file", TensorsInFile);
             json.WriteNumber("parameters", Parameters);
             json.WriteNumber("bytes", Bytes);
             json.WriteEndObject();
             json.WriteStartObject("metadata");
-            foreach (var (name, value) in File.Metadata)
+            foreach (var (name, value) in File.Notes)
             {
                 json.WriteString(name, value);
             }

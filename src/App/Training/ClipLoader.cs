@@ -66,13 +66,13 @@ internal static class ClipLoader
                 }
 
                 yield return (running.Peek(), done);
-                running.Dequeue();
+                _ = running.Dequeue();
             }
         }
         finally
         {
             // None is left behind when it is stopped: each ends its ffmpeg.
-            Task.WhenAll(running).ContinueWith(_ => { }, TaskScheduler.Default).Wait();
+            ((Task)Task.WhenAll(running)).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing).GetAwaiter().GetResult();
         }
     }
 

@@ -92,7 +92,7 @@ public static class ModelComparison
             ComparedModel.Clip => new ClipVisionModel(ModelConfiguration.ClipOf(weightsPath, weights)),
             _ => AdapterOf(weightsPath, weights),
         };
-        module.Load(context, new SafetensorsWeights(weights, weightsPath));
+        module.Load(context, new FileWeights(weights, weightsPath));
         var reference = new ReferenceFile(file, referencePath);
         var input = model switch
         {

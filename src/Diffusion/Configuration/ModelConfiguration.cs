@@ -107,6 +107,27 @@ public sealed record ModelConfiguration
         return configuration;
     }
 
+    /// <summary>Reads a configuration whose weights are elsewhere; without a file it is the published full size.</summary>
+    /// <param name="path">The file; null for none.</param>
+    /// <param name="hasVae">Whether it gives the autoencoder's sizes.</param>
+    /// <param name="hasClip">Whether it gives CLIP's sizes.</param>
+    /// <exception cref="ModelException">It cannot be read, or is not a configuration.</exception>
+    internal static ModelConfiguration FromFile(string? path, out bool hasVae, out bool hasClip)
+    {
+        var json = path is null ? null : JsonOptions.Parse(ReadText(path), path);
+        var (unet, vae, clip) = (json?.Section("unet"), json?.Section("vae"), json?.Section("clip"));
+        (hasVae, hasClip) = (vae is not null, clip is not null);
+        var configuration = ReadGeneral(json);
+        json?.RejectUnknown();
+        return configuration with
+        {
+            WeightSeed = null,
+            Unet = unet is null ? configuration.Unet : UnetOptions.Read(unet),
+            Vae = vae is null ? configuration.Vae : ReadVae(vae),
+            Clip = clip is null ? configuration.Clip : ReadClip(clip),
+        };
+    }
+
     /// <summary>Checks options against the model, before any weights are read.</summary>
     /// <returns>The options with the model's choices filled in.</returns>
     /// <exception cref="ModelException">They do not fit.</exception>
@@ -197,7 +218,8 @@ public sealed record ModelConfiguration
         return configuration;
     }
 
-    private static AutoencoderOptions ReadVae(JsonOptions json)
+    /// <summary>Reads the autoencoder's section.</summary>
+    internal static AutoencoderOptions ReadVae(JsonOptions json)
     {
         var full = new AutoencoderOptions();
         json.Only("act_fn", "silu");
@@ -221,7 +243,8 @@ public sealed record ModelConfiguration
         return options;
     }
 
-    private static ClipVisionOptions ReadClip(JsonOptions json)
+    /// <summary>Reads CLIP's section.</summary>
+    internal static ClipVisionOptions ReadClip(JsonOptions json)
     {
         var full = new ClipVisionOptions();
         json.Only("hidden_act", "quick_gelu");
@@ -282,7 +305,9 @@ public sealed record ModelConfiguration
         }
     }
 
-    private void Check(string where)
+    /// <summary>Fails unless the sizes of picture and parts fit together.</summary>
+    /// <exception cref="ModelException">They do not.</exception>
+    internal void Check(string where)
     {
         var multiple = Vae.Downscale * Unet.SpaceMultiple;
         if (PictureWidth % multiple != 0 || PictureHeight % multiple != 0)

@@ -21,7 +21,7 @@ public static class ModelParts
         if (path is not null)
         {
             using var file = SafetensorsFile.Open(path);
-            module.Load(context, new SafetensorsWeights(file, path));
+            module.Load(context, new FileWeights(file, path));
         }
         else if (configuration.WeightSeed is { } seed)
         {

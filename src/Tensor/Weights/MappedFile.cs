@@ -1,5 +1,6 @@
 // A file as memory: the system reads the pages that are looked at, and no copy of the file is made.
 using System.IO.MemoryMappedFiles;
+using System.Runtime.InteropServices;
 
 namespace FashionFlow.Tensors.Weights;
 
@@ -7,8 +8,11 @@ namespace FashionFlow.Tensors.Weights;
 /// A file mapped for reading. It must not be shortened while it is open: Windows forbids that, but on Unix the system ends a
 /// program that reads a mapped page which is gone (SIGBUS), and no check here could prevent it.
 /// </summary>
-internal sealed unsafe class MappedFile : IDisposable
+internal sealed unsafe partial class MappedFile : IDisposable
 {
+    // <sys/mman.h>
+    private const int DontNeed = 4;
+
     private readonly MemoryMappedFile? _file;
     private readonly MemoryMappedViewAccessor? _view;
     private byte* _data;
@@ -74,6 +78,28 @@ internal sealed unsafe class MappedFile : IDisposable
         return (nuint)(_data + start);
     }
 
+    /// <summary>
+    /// Lets go of pages that were read, so that a program which goes through a large file once does not hold all of it. They are
+    /// read again where somebody looks at them again. Only Linux does it; elsewhere nothing happens.
+    /// </summary>
+    public void Release(long start, long length)
+    {
+        ObjectDisposedException.ThrowIf(!_isOpen, this);
+        if (!OperatingSystem.IsLinux() || _data is null)
+        {
+            return;
+        }
+
+        // Whole pages alone: those at the ends may be another's too.
+        var page = (nuint)Environment.SystemPageSize;
+        var first = ((nuint)(_data + start) + page - 1) / page * page;
+        var last = (nuint)(_data + start + length) / page * page;
+        if (last > first)
+        {
+            _ = Advise(first, last - first, DontNeed);
+        }
+    }
+
     /// <inheritdoc/>
     public void Dispose()
     {
@@ -88,4 +114,7 @@ internal sealed unsafe class MappedFile : IDisposable
         _view?.Dispose();
         _file?.Dispose();
     }
+
+    [LibraryImport("libc", EntryPoint = "madvise")]
+    private static partial int Advise(nuint address, nuint length, int advice);
 }

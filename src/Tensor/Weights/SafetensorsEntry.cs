@@ -10,11 +10,7 @@ namespace FashionFlow.Tensors.Weights;
 /// <param name="Shape">Its shape; row-major, little-endian.</param>
 /// <param name="Offset">Where its bytes start, counted from the end of the header.</param>
 /// <param name="Length">How many bytes it has.</param>
-public sealed record SafetensorsEntry(string Name, DType DType, Shape Shape, long Offset, long Length)
-{
-    /// <summary>The format's name of the element type, such as F32.</summary>
-    public string TypeName => SafetensorsTypes.NameOf(DType);
-}
+public sealed record SafetensorsEntry(string Name, DType DType, Shape Shape, long Offset, long Length) : WeightEntry(Name, DType, Shape);
 
 /// <summary>The format's names of element types.</summary>
 internal static class SafetensorsTypes

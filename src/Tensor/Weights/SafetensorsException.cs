@@ -56,18 +56,12 @@ public enum SafetensorsError
     InvalidTensorView,
 }
 
-/// <summary>
-/// A safetensors file is not what it should be. The message is one line: file, tensor, what is wrong; what it cites of the
-/// file is <see cref="PrintableText">printable</see> and cut to a readable length.
-/// </summary>
-public sealed class SafetensorsException : Exception
+/// <summary>A safetensors file is not what it should be.</summary>
+public sealed class SafetensorsException : WeightFileException
 {
     /// <summary>Makes the error.</summary>
     public SafetensorsException(SafetensorsError error, string path, string detail, Exception? innerException = null)
-        : base($"{PrintableText.Of(path)}: {PrintableText.Of(detail)}", innerException)
-    {
-        Error = error;
-    }
+        : base(path, detail, innerException) => Error = error;
 
     /// <summary>The rule that was broken.</summary>
     public SafetensorsError Error { get; }

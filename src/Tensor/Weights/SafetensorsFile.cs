@@ -1,7 +1,5 @@
 // A safetensors file in memory-mapped form: tensors are read where they lie, without a copy of the file.
 using System.Buffers.Binary;
-using System.Runtime.CompilerServices;
-using System.Runtime.InteropServices;
 using FashionFlow.Gpu;
 
 namespace FashionFlow.Tensors.Weights;
@@ -16,8 +14,11 @@ namespace FashionFlow.Tensors.Weights;
 /// not ask for it, and the crate reads such files too. Nothing here therefore looks at the mapping as elements: bytes are
 /// copied, or read one element at a time. <see cref="IsAligned"/> tells a caller who would rather cast a span.
 /// </remarks>
-public sealed class SafetensorsFile : IDisposable
+public sealed class SafetensorsFile : WeightFile
 {
+    // What is given out or copied at a time.
+    private const int Chunk = 1 << 30;
+
     private readonly string _path;
     private readonly MappedFile _file;
     private readonly SafetensorsHeader _header;
@@ -31,11 +32,29 @@ public sealed class SafetensorsFile : IDisposable
             throw new SafetensorsException(SafetensorsError.HeaderTooSmall, path, $"a file of {file.Length} bytes is no safetensors file");
         }
 
+        // Text, read as the header's length, is far too large for one.
+        if (FileKind.Describe(file.Slice(0, (int)long.Min(file.Length, FileKind.Bytes))) is { } kind)
+        {
+            throw new SafetensorsException(SafetensorsError.HeaderTooLarge, path, kind);
+        }
+
         var headerBytes = BinaryPrimitives.ReadUInt64LittleEndian(file.Slice(0, SafetensorsHeader.LengthBytes));
         var length = SafetensorsHeader.CheckLength(path, headerBytes, file.Length);
         _data = SafetensorsHeader.LengthBytes + length;
         _header = SafetensorsHeader.Parse(path, file.Slice(SafetensorsHeader.LengthBytes, length), file.Length - _data);
     }
+
+    /// <inheritdoc/>
+    public override string Path => _path;
+
+    /// <inheritdoc/>
+    public override string Format => "safetensors";
+
+    /// <inheritdoc/>
+    public override IEnumerable<WeightEntry> Entries => _header.Tensors.Values.OrderBy(entry => entry.Offset).ThenBy(entry => entry.Length);
+
+    /// <inheritdoc/>
+    public override IEnumerable<KeyValuePair<string, string>> Notes => Metadata;
 
     /// <summary>What the file says of itself.</summary>
     public IReadOnlyDictionary<string, string> Metadata => _header.Metadata;
@@ -48,7 +67,7 @@ public sealed class SafetensorsFile : IDisposable
     /// 16 MiB, whatever the file says of itself.
     /// </summary>
     /// <exception cref="SafetensorsException">It cannot be opened, or breaks a rule of the format.</exception>
-    public static SafetensorsFile Open(string path)
+    public static new SafetensorsFile Open(string path)
     {
         MappedFile file;
         try
@@ -101,19 +120,20 @@ public sealed class SafetensorsFile : IDisposable
         return Slice(entry, start, length);
     }
 
-    /// <summary>A tensor's elements as floats: exactly from F32, F16 and BF16, rounded to nearest even from F64.</summary>
-    /// <exception cref="SafetensorsException">There is no such tensor, or it holds no floating-point numbers.</exception>
-    public float[] ReadFloat32(string name)
+    /// <inheritdoc/>
+    public override WeightEntry? Find(string name) => _header.Tensors.GetValueOrDefault(name);
+
+    /// <inheritdoc/>
+    public override void Read(string name, Action<ReadOnlySpan<byte>> take)
     {
-        var bytes = Bytes(name);
-        return Entry(name).DType switch
+        ArgumentNullException.ThrowIfNull(take);
+        var entry = Entry(name);
+        for (var done = 0L; done < entry.Length; done += Chunk)
         {
-            DType.Float32 => Copy(bytes),
-            DType.Float64 => Convert<double>(bytes, value => (float)value),
-            DType.Float16 => Convert<Half>(bytes, value => (float)value),
-            DType.BFloat16 => Convert<ushort>(bytes, value => BitConverter.UInt32BitsToSingle((uint)value << 16)),
-            var type => throw new SafetensorsException(SafetensorsError.InvalidTensorView, _path, $"tensor {PrintableText.Quoted(name)} holds {type}, not floating-point numbers"),
-        };
+            take(Slice(entry, done, (int)Math.Min(Chunk, entry.Length - done)));
+        }
+
+        _file.Release(_data + entry.Offset, entry.Length);
     }
 
     /// <summary>Loads a tensor to a device in its own element type, straight from the mapping.</summary>
@@ -150,36 +170,23 @@ public sealed class SafetensorsFile : IDisposable
     }
 
     /// <inheritdoc/>
-    public void Dispose() => _file.Dispose();
+    protected override void Dispose(bool disposing) => _file.Dispose();
+
+    /// <inheritdoc/>
+    protected override WeightFileException Missing(string name) => new SafetensorsException(SafetensorsError.TensorNotFound, _path, $"there is no tensor {PrintableText.Quoted(name)}");
+
+    /// <inheritdoc/>
+    protected override WeightFileException WrongType(WeightEntry entry)
+        => new SafetensorsException(SafetensorsError.InvalidTensorView, _path, $"tensor {PrintableText.Quoted(entry.Name)} holds {entry.DType}, not floating-point numbers");
 
     /// <summary>What the header says of a tensor, or the error that there is none.</summary>
     internal SafetensorsEntry Entry(string name)
         => _header.Tensors.TryGetValue(name, out var entry)
             ? entry
-            : throw new SafetensorsException(SafetensorsError.TensorNotFound, _path, $"there is no tensor {PrintableText.Quoted(name)}");
-
-    private static float[] Copy(ReadOnlySpan<byte> bytes)
-    {
-        var result = new float[bytes.Length / sizeof(float)];
-        bytes.CopyTo(MemoryMarshal.AsBytes(result.AsSpan()));
-        return result;
-    }
-
-    private static float[] Convert<T>(ReadOnlySpan<byte> bytes, Func<T, float> toFloat)
-        where T : unmanaged
-    {
-        var result = new float[bytes.Length / Unsafe.SizeOf<T>()];
-        for (var i = 0; i < result.Length; i++)
-        {
-            result[i] = toFloat(MemoryMarshal.Read<T>(bytes[(i * Unsafe.SizeOf<T>())..]));
-        }
-
-        return result;
-    }
+            : throw Missing(name);
 
     private void CopyToDevice(SafetensorsEntry entry, Tensor tensor)
     {
-        const int Chunk = 1 << 30;
         var destination = tensor.Pointer<byte>();
         for (var done = 0L; done < entry.Length; done += Chunk)
         {

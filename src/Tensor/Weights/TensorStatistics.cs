@@ -23,24 +23,26 @@ public sealed record TensorStatistics(
     /// <summary>
     /// Reads a tensor once, a chunk at a time. Every element type becomes a double, exactly but for integers beyond 2^53.
     /// </summary>
-    /// <exception cref="SafetensorsException">There is no such tensor.</exception>
+    /// <exception cref="WeightFileException">There is no such tensor, or it is damaged.</exception>
     /// <exception cref="OperationCanceledException"><paramref name="cancellation"/> was cancelled.</exception>
-    public static TensorStatistics Of(SafetensorsFile file, string name, CancellationToken cancellation = default)
+    public static TensorStatistics Of(WeightFile file, string name, CancellationToken cancellation = default)
     {
-        var entry = file.Entry(name);
+        ArgumentNullException.ThrowIfNull(file);
         var total = new Sums();
-        var size = entry.DType.SizeInBytes();
-        var values = new double[Math.Min(ChunkElements, entry.Shape.Count)];
-        for (var done = 0L; done < entry.Length;)
+        var entry = file.Find(name);
+        var values = new double[Math.Min(ChunkElements, entry?.Shape.Count ?? 0)];
+        file.Read(name, piece =>
         {
-            cancellation.ThrowIfCancellationRequested();
-            var bytes = file.Bytes(name, done, (int)Math.Min(entry.Length - done, (long)ChunkElements * size));
-            var chunk = values.AsSpan(0, bytes.Length / size);
-            Widen(entry.DType, bytes, chunk);
-            total.Add(chunk);
-            done += bytes.Length;
-        }
-
+            var size = entry!.DType.SizeInBytes();
+            for (var done = 0; done < piece.Length; done += ChunkElements * size)
+            {
+                cancellation.ThrowIfCancellationRequested();
+                var bytes = piece.Slice(done, Math.Min(piece.Length - done, ChunkElements * size));
+                var chunk = values.AsSpan(0, bytes.Length / size);
+                Widen(entry.DType, bytes, chunk);
+                total.Add(chunk);
+            }
+        });
         return total.Result();
     }
 

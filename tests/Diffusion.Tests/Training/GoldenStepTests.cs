@@ -109,7 +109,7 @@ public sealed class GoldenStepTests
         var path = GoldenFiles.Shared("unet_tiny.safetensors")!;
         using var weights = SafetensorsFile.Open(path);
         var unet = new SpaceTimeUnet(ModelConfiguration.UnetOf(path, weights));
-        unet.Load(context, new SafetensorsWeights(weights, path));
+        unet.Load(context, new FileWeights(weights, path));
 
         // The stored step has its own latents and context: data set and adapter have no part in it.
         return new DenoisingTask(

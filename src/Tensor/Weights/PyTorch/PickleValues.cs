@@ -61,6 +61,9 @@ internal sealed record PickleGlobal(string Name, PickleGlobalKind Kind, DType? T
     /// <summary>Whether a name is an element type that PyTorch has and this library lacks.</summary>
     public static bool IsUnsupportedType(string name) => s_unsupported.Contains(name);
 
+    /// <summary>The name of the storages of an element type; null if there are none.</summary>
+    public static string? StorageOf(DType type) => s_types.FirstOrDefault(t => t.Type == type).Storage is { Length: > 0 } storage ? storage : null;
+
     private static IEnumerable<PickleGlobal> Allowed()
     {
         yield return new("collections.OrderedDict", PickleGlobalKind.OrderedDictionary);

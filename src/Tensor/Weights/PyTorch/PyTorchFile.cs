@@ -4,7 +4,6 @@ using System.Collections.ObjectModel;
 using System.Globalization;
 using System.IO.Hashing;
 using System.Numerics;
-using System.Runtime.InteropServices;
 using System.Text;
 using FashionFlow.Gpu;
 
@@ -20,7 +19,7 @@ namespace FashionFlow.Tensors.Weights;
 /// 16 MiB. In an archive a storage's checksum is compared before its first element is given out; the old form has no checksums.
 /// Tensors that were on a GPU when they were saved are read like any other.
 /// </remarks>
-public sealed class PyTorchFile : IDisposable
+public sealed class PyTorchFile : WeightFile
 {
     private const int MostDepth = 64;
     private const int BufferBytes = 1 << 16;
@@ -53,6 +52,24 @@ public sealed class PyTorchFile : IDisposable
         Values = new ReadOnlyDictionary<string, object?>(_values);
     }
 
+    /// <inheritdoc/>
+    public override string Path => _path;
+
+    /// <inheritdoc/>
+    public override string Format => IsArchive ? "PyTorch" : "PyTorch before 1.6";
+
+    /// <inheritdoc/>
+    public override IEnumerable<WeightEntry> Entries => _tensors.Values;
+
+    /// <inheritdoc/>
+    public override IEnumerable<KeyValuePair<string, string>> Notes => _values.Select(v => KeyValuePair.Create(v.Key, v.Value switch
+    {
+        null => "None",
+        byte[] bytes => $"{bytes.Length} bytes",
+        bool truth => truth ? "True" : "False",
+        var value => Convert.ToString(value, CultureInfo.InvariantCulture)!,
+    }));
+
     /// <summary>Whether it is a zip archive; else it has the form of before PyTorch 1.6.</summary>
     public bool IsArchive { get; }
 
@@ -66,7 +83,7 @@ public sealed class PyTorchFile : IDisposable
 
     /// <summary>Opens and checks a file.</summary>
     /// <exception cref="PyTorchFileException">It cannot be opened, is damaged, or holds more than tensors and plain data.</exception>
-    public static PyTorchFile Open(string path)
+    public static new PyTorchFile Open(string path)
     {
         MappedFile file;
         try
@@ -89,58 +106,14 @@ public sealed class PyTorchFile : IDisposable
         }
     }
 
-    /// <summary>Writes a tensor's elements, row-major and little-endian, to a stream.</summary>
-    /// <exception cref="PyTorchFileException">There is no such tensor, or its storage is damaged.</exception>
-    public void CopyTo(string name, Stream stream)
-    {
-        ArgumentNullException.ThrowIfNull(stream);
-        Read(name, stream.Write);
-    }
-
-    /// <summary>A tensor's elements as floats: exactly from float32, float16 and bfloat16, rounded to nearest even from float64.</summary>
-    /// <exception cref="PyTorchFileException">There is no such tensor, its storage is damaged, or it holds no floating-point numbers.</exception>
-    public float[] ReadFloat32(string name)
-    {
-        var tensor = Find(name);
-        var result = new float[tensor.Shape.Count];
-        var done = 0;
-        var size = tensor.DType.SizeInBytes();
-        Action<ReadOnlySpan<byte>> add = tensor.DType switch
-        {
-            DType.Float32 => bytes => bytes.CopyTo(MemoryMarshal.AsBytes(result.AsSpan(done))),
-            DType.Float64 => bytes => Convert<double>(bytes, v => (float)v),
-            DType.Float16 => bytes => Convert<Half>(bytes, v => (float)v),
-            DType.BFloat16 => bytes => Convert<ushort>(bytes, v => BitConverter.UInt32BitsToSingle((uint)v << 16)),
-            var type => throw Fail(PyTorchFileError.InvalidTensor, $"tensor {PrintableText.Quoted(name)} holds {type}, not floating-point numbers"),
-        };
-        Read(name, bytes =>
-        {
-            add(bytes);
-            done += bytes.Length / size;
-        });
-        return result;
-
-        void Convert<T>(ReadOnlySpan<byte> bytes, Func<T, float> toFloat)
-            where T : unmanaged
-        {
-            for (var i = 0; i < bytes.Length / size; i++)
-            {
-                result[done + i] = toFloat(MemoryMarshal.Read<T>(bytes[(i * size)..]));
-            }
-        }
-    }
+    /// <inheritdoc/>
+    public override WeightEntry? Find(string name) => _tensors.GetValueOrDefault(name);
 
     /// <inheritdoc/>
-    public void Dispose() => _file.Dispose();
-
-    private PyTorchTensor Find(string name) => _tensors.TryGetValue(name, out var tensor)
-        ? tensor
-        : throw Fail(PyTorchFileError.TensorNotFound, $"there is no tensor {PrintableText.Quoted(name)}");
-
-    // In pieces of whole elements. What lies together in the file is given out from where it lies.
-    private void Read(string name, Action<ReadOnlySpan<byte>> take)
+    public override void Read(string name, Action<ReadOnlySpan<byte>> take)
     {
-        var tensor = Find(name);
+        ArgumentNullException.ThrowIfNull(take);
+        var tensor = _tensors.GetValueOrDefault(name) ?? throw Missing(name);
         var storage = _storages[tensor.Storage];
         CheckSum(tensor.Storage, storage);
         if (tensor.Shape.Count == 0)
@@ -158,12 +131,24 @@ public sealed class PyTorchFile : IDisposable
             {
                 take(_file.Slice(start + done, (int)long.Min(Piece, tensor.Bytes - done)));
             }
-
-            return;
+        }
+        else
+        {
+            Gather(tensor, start, outer, run * size, take);
         }
 
-        Gather(tensor, start, outer, run * size, take);
+        _file.Release(storage.Offset, storage.Length);
     }
+
+    /// <inheritdoc/>
+    protected override void Dispose(bool disposing) => _file.Dispose();
+
+    /// <inheritdoc/>
+    protected override WeightFileException Missing(string name) => Fail(PyTorchFileError.TensorNotFound, $"there is no tensor {PrintableText.Quoted(name)}");
+
+    /// <inheritdoc/>
+    protected override WeightFileException WrongType(WeightEntry entry)
+        => Fail(PyTorchFileError.InvalidTensor, $"tensor {PrintableText.Quoted(entry.Name)} holds {entry.DType}, not floating-point numbers");
 
     private void Gather(PyTorchTensor tensor, long start, int outer, long runBytes, Action<ReadOnlySpan<byte>> take)
     {
@@ -250,6 +235,7 @@ public sealed class PyTorchFile : IDisposable
             sum.Append(_file.Slice(record.Offset + done, (int)long.Min(Piece, record.Length - done)));
         }
 
+        _file.Release(record.Offset, record.Length);
         if (sum.GetCurrentHashAsUInt32() != record.Checksum)
         {
             throw Fail(PyTorchFileError.ChecksumMismatch, $"{what} is not what was written: its checksum differs");
@@ -382,7 +368,7 @@ public sealed class PyTorchFile : IDisposable
             var (name, value, depth) = next;
             IEnumerable<(string Key, object? Value)>? children = value switch
             {
-                PickleDictionary dictionary => dictionary.Items.Select(i => (System.Convert.ToString(i.Key, CultureInfo.InvariantCulture)!, i.Value)),
+                PickleDictionary dictionary => dictionary.Items.Select(i => (Convert.ToString(i.Key, CultureInfo.InvariantCulture)!, i.Value)),
                 List<object?> list => list.Select((v, i) => (i.ToString(CultureInfo.InvariantCulture), v)),
                 object?[] tuple => tuple.Select((v, i) => (i.ToString(CultureInfo.InvariantCulture), v)),
                 _ => null,

@@ -41,15 +41,12 @@ public enum PyTorchFileError
     TensorNotFound,
 }
 
-/// <summary>
-/// A PyTorch file is not what it should be. The message is one line: file, place, what is wrong; what it cites of the file
-/// is <see cref="PrintableText">printable</see> and cut to a readable length.
-/// </summary>
-public sealed class PyTorchFileException : Exception
+/// <summary>A PyTorch file is not what it should be.</summary>
+public sealed class PyTorchFileException : WeightFileException
 {
     /// <summary>Makes the error.</summary>
     public PyTorchFileException(PyTorchFileError error, string path, string detail, Exception? innerException = null)
-        : base($"{PrintableText.Of(path)}: {PrintableText.Of(detail)}", innerException) => Error = error;
+        : base(path, detail, innerException) => Error = error;
 
     /// <summary>What is wrong.</summary>
     public PyTorchFileError Error { get; }

@@ -11,10 +11,8 @@ namespace FashionFlow.Tensors.Weights;
 /// <param name="Offset">Its first element's place in the storage, in elements.</param>
 /// <param name="Storage">The storage's name in the file.</param>
 public sealed record PyTorchTensor(string Name, DType DType, Shape Shape, IReadOnlyList<long> Strides, long Offset, string Storage)
+    : WeightEntry(Name, DType, Shape)
 {
-    /// <summary>Its size when it is read: that of all its elements, though the file may have fewer.</summary>
-    public long Bytes => Shape.Count * DType.SizeInBytes();
-
     /// <summary>Whether its elements lie in the storage one after the other, row-major.</summary>
     public bool IsContiguous
     {
