@@ -1,4 +1,4 @@
-// The sampler's arithmetic: timestep embedding, one DDPM or DDIM step, frame 0 put back. The schedule's tables and the timestep
+// The sampler's arithmetic: timestep embedding, one step of DDPM, DDIM or a solver of the reverse equation, frame 0 put back. The schedule's tables and the timestep
 // lie in device memory, so that one captured sequence of launches serves every step.
 #include "latent_video.cuh"
 #include "root.cuh"
@@ -192,6 +192,87 @@ extern "C" __global__ void ddim_step_f64(
     ddim<double>(
         x, eps, noise, picture, stepIndex, stepValue, previousIndex, previousValue, alphasCumprod, y, frames, frameElements,
         stepStride, steps, eta);
+}
+
+template <typename T>
+__device__ __forceinline__ void clean_prediction(
+    const T* __restrict__ x, const T* __restrict__ eps, const int* __restrict__ stepIndex, const T* __restrict__ coefficients,
+    T* __restrict__ y, int frames, int frameElements, int stepStride, int steps)
+{
+    const Place place = place_of(frames, frameElements);
+    if (place.inFrame >= frameElements)
+    {
+        return;
+    }
+    const T* const row = coefficients + 5 * held_step(stepIndex[(long long)place.video * stepStride], steps);
+    y[place.at] = rounded_product(row[0], x[place.at]) + rounded_product(row[1], eps[place.at]);
+}
+
+template <typename T>
+__device__ __forceinline__ void multistep(
+    const T* __restrict__ x, const T* __restrict__ clean, const T* __restrict__ before, const T* __restrict__ picture,
+    const int* __restrict__ stepIndex, const T* __restrict__ coefficients, T* __restrict__ y, int frames, int frameElements,
+    int stepStride, int steps)
+{
+    const Place place = place_of(frames, frameElements);
+    if (place.inFrame >= frameElements)
+    {
+        return;
+    }
+    if (picture != nullptr && place.frame == 0)
+    {
+        y[place.at] = picture[place.inPicture];
+        return;
+    }
+    const T* const row = coefficients + 5 * held_step(stepIndex[(long long)place.video * stepStride], steps);
+    T value = rounded_product(row[2], x[place.at]) + rounded_product(row[3], clean[place.at]);
+    if (before != nullptr)
+    {
+        value += rounded_product(row[4], before[place.at]);
+    }
+    y[place.at] = value;
+}
+
+// What a step believes the clean video to be: y = a x + b eps with a, b the first two of the step's five coefficients [steps, 5]
+// (1 / sqrt(abar) and -sqrt(1 / abar - 1)). Shapes and steps as in ddpm_step. Moves 3 elements an element. Grid: (frameElements,
+// batch x frames).
+extern "C" __global__ void clean_prediction_f32(
+    const float* __restrict__ x, const float* __restrict__ eps, const int* __restrict__ stepIndex, const float* __restrict__ coefficients,
+    float* __restrict__ y, int frames, int frameElements, int stepStride, int steps)
+{
+    clean_prediction<float>(x, eps, stepIndex, coefficients, y, frames, frameElements, stepStride, steps);
+}
+
+// What a step believes the clean video to be: y = a x + b eps with a, b the first two of the step's five coefficients [steps, 5]
+// (1 / sqrt(abar) and -sqrt(1 / abar - 1)). Shapes and steps as in ddpm_step. Moves 3 elements an element. Grid: (frameElements,
+// batch x frames).
+extern "C" __global__ void clean_prediction_f64(
+    const double* __restrict__ x, const double* __restrict__ eps, const int* __restrict__ stepIndex, const double* __restrict__ coefficients,
+    double* __restrict__ y, int frames, int frameElements, int stepStride, int steps)
+{
+    clean_prediction<double>(x, eps, stepIndex, coefficients, y, frames, frameElements, stepStride, steps);
+}
+
+// A step of a solver that remembers one step: y = c x + d clean + e before, with c, d, e the last three of the step's five coefficients
+// [steps, 5]; clean is clean_prediction's result, before the one of the step before or null, where e counts as 0. Shapes, frame 0
+// and steps as in ddpm_step. Moves 3 or 4 elements an element. Grid: (frameElements, batch x frames).
+extern "C" __global__ void multistep_f32(
+    const float* __restrict__ x, const float* __restrict__ clean, const float* __restrict__ before, const float* __restrict__ picture,
+    const int* __restrict__ stepIndex, const float* __restrict__ coefficients, float* __restrict__ y, int frames, int frameElements,
+    int stepStride, int steps)
+{
+    multistep<float>(x, clean, before, picture, stepIndex, coefficients, y, frames, frameElements, stepStride, steps);
+}
+
+// A step of a solver that remembers one step: y = c x + d clean + e before, with c, d, e the last three of the step's five coefficients
+// [steps, 5]; clean is clean_prediction's result, before the one of the step before or null, where e counts as 0. Shapes, frame 0
+// and steps as in ddpm_step. Moves 3 or 4 elements an element. Grid: (frameElements, batch x frames).
+extern "C" __global__ void multistep_f64(
+    const double* __restrict__ x, const double* __restrict__ clean, const double* __restrict__ before, const double* __restrict__ picture,
+    const int* __restrict__ stepIndex, const double* __restrict__ coefficients, double* __restrict__ y, int frames, int frameElements,
+    int stepStride, int steps)
+{
+    multistep<double>(x, clean, before, picture, stepIndex, coefficients, y, frames, frameElements, stepStride, steps);
 }
 
 template <typename T>

@@ -1,4 +1,4 @@
-// The sampler's operators: timestep embedding, one DDPM or DDIM step with frame 0 put back. Timesteps and tables stay on the device.
+// The sampler's operators: timestep embedding, one step of DDPM, DDIM or a solver with frame 0 put back. Timesteps and tables stay on the device.
 using System.Runtime.CompilerServices;
 using FashionFlow.Gpu;
 using FashionFlow.Gpu.Kernels;
@@ -133,6 +133,75 @@ public static partial class Ops
         return y;
     }
 
+    /// <summary>What a step believes the clean video to be: a x + b eps, a and b the first two of the step's coefficients.</summary>
+    /// <param name="x">The latent video [b, f, h, w, c].</param>
+    /// <param name="eps">The network's prediction of its noise, of x's shape.</param>
+    /// <param name="step">The step as Int32 [1] or [b], held inside the table.</param>
+    /// <param name="coefficients">[steps, 5], of x's element type.</param>
+    /// <returns>Of x's shape.</returns>
+    public static Tensor CleanPrediction(Tensor x, Tensor eps, Tensor step, Tensor coefficients)
+    {
+        var steps = CheckCoefficients(x, step, coefficients);
+        var place = CheckStep(x, eps, noise: null, step, firstFrame: null);
+        var y = Tensor.Empty(x.Context, x.Shape, x.DType);
+        if (y.Count == 0)
+        {
+            return y;
+        }
+
+        if (x.DType == DType.Float32)
+        {
+            SamplerKernels.CleanPredictionF32(
+                x.Context.Stream, place.Launch, x.Pointer<float>(), eps.Pointer<float>(), step.Pointer<int>(), coefficients.Pointer<float>(),
+                y.Pointer<float>(), place.Frames, place.FrameElements, place.StepStride, steps);
+        }
+        else
+        {
+            SamplerKernels.CleanPredictionF64(
+                x.Context.Stream, place.Launch, x.Pointer<double>(), eps.Pointer<double>(), step.Pointer<int>(), coefficients.Pointer<double>(),
+                y.Pointer<double>(), place.Frames, place.FrameElements, place.StepStride, steps);
+        }
+
+        return y;
+    }
+
+    /// <summary>
+    /// A step of a solver that remembers one step: c x + d clean + e before, c, d and e the last three of the step's coefficients,
+    /// and frame 0 put back.
+    /// </summary>
+    /// <param name="x">The latent video [b, f, h, w, c].</param>
+    /// <param name="clean">What <see cref="CleanPrediction"/> says of it, of x's shape.</param>
+    /// <param name="before">What it said at the step before; null leaves that out.</param>
+    /// <param name="step">The step as Int32 [1] or [b], held inside the table.</param>
+    /// <param name="coefficients">[steps, 5], of x's element type.</param>
+    /// <param name="firstFrame">What frame 0 becomes, [b, h, w, c] or [b, 1, h, w, c]; null leaves the step's own result.</param>
+    /// <returns>The video at the next step.</returns>
+    public static Tensor MultistepStep(Tensor x, Tensor clean, Tensor? before, Tensor step, Tensor coefficients, Tensor? firstFrame = null)
+    {
+        var steps = CheckCoefficients(x, step, coefficients);
+        var place = CheckStep(x, clean, before, step, firstFrame);
+        var y = Tensor.Empty(x.Context, x.Shape, x.DType);
+        if (y.Count == 0)
+        {
+            return y;
+        }
+
+        if (x.DType == DType.Float32)
+        {
+            SamplerKernels.MultistepF32(
+                x.Context.Stream, place.Launch, x.Pointer<float>(), clean.Pointer<float>(), Bytes(before).Cast<float>(), Bytes(firstFrame).Cast<float>(),
+                step.Pointer<int>(), coefficients.Pointer<float>(), y.Pointer<float>(), place.Frames, place.FrameElements, place.StepStride, steps);
+        }
+        else
+        {
+            SamplerKernels.MultistepF64(
+                x.Context.Stream, place.Launch, x.Pointer<double>(), clean.Pointer<double>(), Bytes(before).Cast<double>(), Bytes(firstFrame).Cast<double>(),
+                step.Pointer<int>(), coefficients.Pointer<double>(), y.Pointer<double>(), place.Frames, place.FrameElements, place.StepStride, steps);
+        }
+
+        return y;
+    }
+
     /// <summary>Overwrites frame 0 of x [b, f, h, w, c] with a picture [b, h, w, c] or [b, 1, h, w, c], in place: before the first step.</summary>
     public static void PutFirstFrame(Tensor x, Tensor firstFrame)
     {
@@ -158,6 +227,14 @@ public static partial class Ops
             default:
                 throw UnsupportedType(x);
         }
+    }
+
+    private static int CheckCoefficients(Tensor x, Tensor step, Tensor coefficients, [CallerMemberName] string operation = "")
+    {
+        Require(coefficients.Shape.Rank == 2 && coefficients.Shape[0] > 0 && coefficients.Shape[1] == 5, $"coefficients must be [steps, 5], not {coefficients.Shape}", operation);
+        RequireAlike(x, coefficients, operation);
+        Require(step.DType == DType.Int32, $"the step must be Int32, not {step.DType}", operation);
+        return coefficients.Shape[0];
     }
 
     private static int CheckTables(string operation, Tensor x, params ReadOnlySpan<Tensor> tables)

@@ -43,6 +43,9 @@ public sealed class OptionTableTests : IDisposable
         ($"generate clip.mp4 -o a.mp4 --input-frame 3 {Quick}", ["a.mp4", "a.mp4.json"], "^a.mp4: "),
         ($"generate clip.mp4 -o a.mp4 {Quick}", ["a.mp4", "a.mp4.json"], "^a.mp4: "),
         ($"generate dress.jpg -o a.mp4 --sampler ddpm {Quick}", ["a.mp4", "a.mp4.json"], "^a.mp4: "),
+        ($"generate dress.jpg -o a.mp4 --sampler ddim --eta 0.5 --spacing trailing {Quick}", ["a.mp4", "a.mp4.json"], "^a.mp4: "),
+        ($"generate dress.jpg -o a.mp4 --sampler euler --spacing uniform {Quick}", ["a.mp4", "a.mp4.json"], "^a.mp4: "),
+        ($"generate dress.jpg -o a.mp4 --sampler dpmpp --spacing karras -m tiny --steps 3 -d virtual", ["a.mp4", "a.mp4.json"], "^a.mp4: "),
         ($"generate dress.jpg -o a.mp4 --sampler ddim {Quick}", ["a.mp4", "a.mp4.json"], "^a.mp4: "),
         ($"generate dress.jpg -o a.mp4 --seed 18446744073709551615 {Quick}", ["a.mp4", "a.mp4.json"], "^a.mp4: "),
         (
@@ -98,7 +101,7 @@ public sealed class OptionTableTests : IDisposable
         ($"train --part vae --data clips -o run --crop 8 {Learn}", [.. Run("run", 1, "vae")], "^run/model: "),
         ($"train --part vae --data clips -o run --average 0 {Learn}", [.. Run("run", 1, false, "vae")], "^run/model: "),
         (
-            $"evaluate --data clips -m tiny -d virtual --split train --clips 1 --steps 1 --sampler ddpm --seed 3 --compat fashionflow --threads 1 -o out --overwrite",
+            $"evaluate --data clips -m tiny -d virtual --split train --clips 1 --steps 1 --sampler ddim --eta 1 --spacing trailing --seed 3 --compat fashionflow --threads 1 -o out --overwrite",
             ["out/contact_sheet.png", "out/evaluation.json", "out/gain_by_clip.png", "out/identity.png", "out/psnr_by_frame.png"],
             "^frames +PSNR dB .*\ngenerated .*\nrepeated picture .*\nautoencoder .*\n1 clip in .*: gain over repeating the picture .* dB, above zero in [01]; found by chance 100.0 %\nout/evaluation.json: all figures"),
         ("evaluate --data clips --model tiny --device virtual --split train --steps 1 --json --quiet", [], "^{\"status\":\"evaluated\",\"skipped\":0,\"summary\":{\"clips\":1,.*}\n$"),

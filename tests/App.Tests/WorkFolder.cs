@@ -54,7 +54,7 @@ internal static class WorkFolder
         File.WriteAllBytes(folder["damaged/unet.safetensors"], [.. BitConverter.GetBytes((ulong)header.Length), .. header, .. new byte[100]]);
         WriteModel("broken-config", "{ frames }");
         WriteModel("unknown-key", "{ \"seed\": 1, \"frame\": 4 }");
-        WriteModel("odd-sampler", "{ \"seed\": 1, \"sampler\": \"euler\" }");
+        WriteModel("odd-sampler", "{ \"seed\": 1, \"sampler\": \"heun\" }");
         WriteModel("odd-mode", "{ \"seed\": 1, \"compat\": \"mine\" }");
         WriteModel("odd-size", "{ \"seed\": 1, \"picture\": { \"width\": 100 } }");
         if (withVideo)

@@ -40,6 +40,19 @@ public sealed class ModelConfigurationTests
         Assert.That(ModelConfiguration.VaeOf(weights, file).BlockOutChannels, Is.EqualTo(new[] { 8, 8, 8 }));
     }
 
+    // What the model says is for its own sampler.
+    [TestCase(""" "sampler": "dpmpp", "spacing": "karras" """, null, null, TimestepSpacing.Karras)]
+    [TestCase(""" "sampler": "dpmpp", "spacing": "karras" """, SamplerKind.Ddim, null, TimestepSpacing.Uniform)]
+    [TestCase(""" "sampler": "dpmpp", "spacing": "karras" """, null, TimestepSpacing.Trailing, TimestepSpacing.Trailing)]
+    [TestCase(""" "spacing": "trailing" """, SamplerKind.Euler, null, TimestepSpacing.Trailing)]
+    [TestCase("", null, null, TimestepSpacing.Uniform)]
+    public void A_spacing_is_the_user_s_or_the_model_s_or_even(string members, SamplerKind? sampler, TimestepSpacing? spacing, TimestepSpacing expected)
+    {
+        using var folder = new TemporaryFolder();
+        Write(folder, $"{{ {members} }}");
+        Assert.That(ModelConfiguration.ForDirectory(folder.Path).Resolve(new GenerationOptions { Sampler = sampler, Spacing = spacing }).Spacing, Is.EqualTo(expected));
+    }
+
     [Test]
     public void The_demo_model_is_usable_and_says_that_it_is_untrained()
     {
@@ -58,6 +71,8 @@ public sealed class ModelConfigurationTests
     [TestCase(""" "steps": 20 """, null, null, null, "Ddpm 20 fashionflow Stretch")]
     [TestCase(""" "steps": 20 """, SamplerKind.Ddim, null, null, "Ddim 20 fashionflow Stretch")]
     [TestCase(""" "sampler": "ddim" """, null, null, null, "Ddim 50 fashionflow Stretch")]
+    [TestCase("", SamplerKind.Dpmpp, null, null, "Dpmpp 20 fashionflow Stretch")]
+    [TestCase("", SamplerKind.Euler, null, null, "Euler 50 fashionflow Stretch")]
     [TestCase(""" "sampler": "ddim", "steps": 25, "compat": "fixed" """, null, null, null, "Ddim 25 fixed Crop")]
     [TestCase(""" "sampler": "ddim", "steps": 25 """, null, 7, null, "Ddim 7 fashionflow Stretch")]
     [TestCase(""" "sampler": "ddim", "steps": 25 """, SamplerKind.Ddim, null, null, "Ddim 25 fashionflow Stretch")]
@@ -89,7 +104,8 @@ public sealed class ModelConfigurationTests
     [TestCase("""{ "picture": { "width": 500 } }""", "multiples of 128")]
     [TestCase("""{ "unet": { "context_dim": 64 } }""", "hidden_size is 768")]
     [TestCase("""{ "start": "warm" }""", "\"random\" and \"training\"")]
-    [TestCase("""{ "sampler": "euler" }""", "sampler is \"euler\"; possible are \"ddpm\" and \"ddim\"")]
+    [TestCase("""{ "sampler": "heun" }""", "sampler is \"heun\"; possible are \"ddpm\", \"ddim\", \"euler\" and \"dpmpp\"")]
+    [TestCase("""{ "spacing": "even" }""", "spacing is \"even\"; possible are \"uniform\", \"trailing\" and \"karras\"")]
     [TestCase("""{ "sampler": "DDIM" }""", "sampler is \"DDIM\"; possible are")]
     [TestCase("""{ "sampler": 1 }""", "sampler must be a text, not 1")]
     [TestCase("""{ "compat": "mine" }""", "compat is \"mine\"; possible are \"fashionflow\" and \"fixed\"")]

@@ -64,11 +64,44 @@ internal static class CommonOptions
 
     /// <summary><c>--steps</c>: of denoising.</summary>
     public static Option<int?> Steps() =>
-        Count("--steps", "N", "Denoising steps. Default: the model's for its sampler, else 1000 for ddpm and 50 for ddim.", 1, 1_000_000);
+        Count("--steps", "N", "Denoising steps. Default: the model's for its sampler, else 1000 for ddpm, 50 for ddim and euler, 20 for dpmpp.", 1, 1_000_000);
 
     /// <summary><c>--sampler</c>; what was chosen is read by <see cref="SamplerOf"/>.</summary>
     public static Option<string?> Sampler() => Choice(
-        "--sampler", "How videos are denoised; ddim needs fewer steps. Default: the model's, else ddpm, the reference's.", "ddpm", "ddim");
+        "--sampler",
+        "How videos are denoised. ddpm: the reference's; ddim: in fewer steps; euler, and dpmpp (DPM-Solver++(2M)), in fewer still. Default: the model's, else ddpm.",
+        "ddpm",
+        "ddim",
+        "euler",
+        "dpmpp");
+
+    /// <summary><c>--spacing</c>; what was chosen is read by <see cref="SpacingOf"/>.</summary>
+    public static Option<string?> Spacing() => Choice(
+        "--spacing",
+        "Which of the schedule's times are visited: evenly from the noisiest to the cleanest; every T/N-th from the noisiest; or more where there is little noise (euler and dpmpp). Default: the model's, else uniform.",
+        "uniform",
+        "trailing",
+        "karras");
+
+    /// <summary>The spacing of a word; null leaves it to the model.</summary>
+    public static TimestepSpacing? SpacingOf(string? word) => word is null ? null : Enum.Parse<TimestepSpacing>(word, ignoreCase: true);
+
+    /// <summary><c>--eta</c>.</summary>
+    public static Option<double?> Eta()
+    {
+        var option = new Option<double?>("--eta") { Description = "Noise that each step of ddim adds: 0 for none, 1 for as much as ddpm. Default: 0.", HelpName = "E" };
+        option.CustomParser = result =>
+        {
+            if (double.TryParse(result.Tokens[0].Value, NumberStyles.Float, CultureInfo.InvariantCulture, out var value) && value is >= 0 and <= 1)
+            {
+                return value;
+            }
+
+            result.AddError($"--eta must be a number from 0 to 1, not '{result.Tokens[0].Value}'");
+            return null;
+        };
+        return option;
+    }
 
     /// <summary>The sampler of a word; null leaves it to the model.</summary>
     public static SamplerKind? SamplerOf(string? word) => word is null ? null : Enum.Parse<SamplerKind>(word, ignoreCase: true);

@@ -32,6 +32,8 @@ internal static class EvaluateCommand
         var split = CommonOptions.Choice("--split", "Which clips: those held out (default), or those that were trained on.", LatentIndex.Test, LatentIndex.Train);
         var steps = CommonOptions.Steps();
         var sampler = CommonOptions.Sampler();
+        var spacing = CommonOptions.Spacing();
+        var eta = CommonOptions.Eta();
         var seed = CommonOptions.Seed("Seed that each clip's own is derived from.");
         var compat = CommonOptions.Compatibility();
         var device = CommonOptions.Device();
@@ -45,7 +47,7 @@ internal static class EvaluateCommand
             "evaluate --data videos/ --model run/model -o evaluation/ --clips 50 --steps 25",
             "evaluate --data videos/ --model run/model --split train --json --quiet | jq .summary")
         {
-            data, model, output, overwrite, clips, split, steps, sampler, seed, compat, device, threads, quiet, json,
+            data, model, output, overwrite, clips, split, steps, sampler, spacing, eta, seed, compat, device, threads, quiet, json,
         };
         command.SetAction(parsed =>
         {
@@ -54,6 +56,8 @@ internal static class EvaluateCommand
             var options = maker.Resolve(new GenerationOptions
             {
                 Sampler = CommonOptions.SamplerOf(parsed.GetValue(sampler)),
+                Spacing = CommonOptions.SpacingOf(parsed.GetValue(spacing)),
+                Eta = parsed.GetValue(eta) ?? 0,
                 Steps = parsed.GetValue(steps),
                 Seed = parsed.GetValue(seed),
                 Compatibility = CommonOptions.CompatibilityOf(parsed.GetValue(compat)),

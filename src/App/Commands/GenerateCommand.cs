@@ -36,6 +36,8 @@ internal static class GenerateCommand
         var inputFrame = CommonOptions.Count("--input-frame", "N", "Which frame of a video or animation is the picture, from 0. Default: 0.", 0, int.MaxValue);
         var steps = CommonOptions.Steps();
         var sampler = CommonOptions.Sampler();
+        var spacing = CommonOptions.Spacing();
+        var eta = CommonOptions.Eta();
         var seed = CommonOptions.Seed();
         var videos = CommonOptions.Count("--num-videos", "N", "Videos a picture, with the seeds S, S+1 and so on. Default: 1.", 1, 10_000);
         var frames = CommonOptions.Count("--frames", "F", "Frames of the video; the full-size model needs an even number. Default: the model's.", 1, 100_000);
@@ -54,7 +56,7 @@ internal static class GenerateCommand
             "generate dress.jpg -o frames/ --format png --fit pad",
             "generate runway.mp4 --input-frame 12 -o dress.gif --fps 8 --device virtual")
         {
-            pictures, output, format, overwrite, sheet, model, fit, inputFrame, steps, sampler, seed, videos, frames, fps, device, threads, compat, quiet, json,
+            pictures, output, format, overwrite, sheet, model, fit, inputFrame, steps, sampler, spacing, eta, seed, videos, frames, fps, device, threads, compat, quiet, json,
         };
         command.SetAction(parsed =>
         {
@@ -66,6 +68,8 @@ internal static class GenerateCommand
             var options = maker.Resolve(new GenerationOptions
             {
                 Sampler = CommonOptions.SamplerOf(parsed.GetValue(sampler)),
+                Spacing = CommonOptions.SpacingOf(parsed.GetValue(spacing)),
+                Eta = parsed.GetValue(eta) ?? 0,
                 Steps = parsed.GetValue(steps),
                 Frames = parsed.GetValue(frames),
                 Fit = parsed.GetValue(fit) is { } word ? Enum.Parse<PictureFit>(word, ignoreCase: true) : null,

@@ -46,7 +46,7 @@ internal sealed record EvaluationReport
 }
 
 /// <summary>The choices of an evaluation.</summary>
-internal sealed record EvaluationOptions(string Split, string Sampler, int Steps, double Eta, ulong Seed, int Frames, string Fit, int Width, int Height);
+internal sealed record EvaluationOptions(string Split, string Sampler, int Steps, double Eta, string Spacing, ulong Seed, int Frames, string Fit, int Width, int Height);
 
 /// <summary>A clip that was left out.</summary>
 /// <param name="Name">Its path within the folder of videos.</param>

@@ -48,6 +48,7 @@ internal sealed class Evaluator(VideoMaker maker, HeldOutClips clips, string spl
                 Recipe.Word(options.Sampler!.Value),
                 options.Steps!.Value,
                 options.Eta,
+                Recipe.Word(options.Spacing!.Value),
                 options.Seed,
                 options.Frames!.Value,
                 Recipe.Word(options.Fit!.Value),

@@ -58,6 +58,7 @@ internal sealed record Recipe
         Sampler = Word<SamplerKind>(Options.Sampler),
         Steps = Options.Steps,
         Eta = Options.Eta,
+        Spacing = Options.Spacing is { } spacing ? Word<TimestepSpacing>(spacing) : TimestepSpacing.Uniform,
         Frames = Options.Frames,
         Seed = Options.Seed,
         Fit = Word<PictureFit>(Options.Fit),
@@ -95,7 +96,14 @@ internal sealed record RecipeInput(string Name, string Sha256, int Frame);
 internal sealed record RecipeModel(string Name, bool Trained, IReadOnlyDictionary<string, string> Sha256);
 
 /// <summary>The choices of a recipe.</summary>
-internal sealed record RecipeOptions(string Sampler, int Steps, double Eta, ulong Seed, int Frames, double Fps, string Fit, int Width, int Height);
+internal sealed record RecipeOptions(string Sampler, int Steps, double Eta, ulong Seed, int Frames, double Fps, string Fit, int Width, int Height)
+{
+    /// <summary>Which times the sampler visits; null for evenly spread ones.</summary>
+    public string? Spacing { get; init; }
+
+    /// <summary>A spacing as recipes write it.</summary>
+    public static string? WordOf(TimestepSpacing spacing) => spacing == TimestepSpacing.Uniform ? null : Recipe.Word(spacing);
+}
 
 /// <summary>The compatibility switches of a recipe; see <see cref="CompatibilityOptions"/>.</summary>
 internal sealed record RecipeCompat(string Name, string ClipRescaling, double ChannelNormEpsilon, string SchedulePrecision)

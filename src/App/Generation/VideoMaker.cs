@@ -144,7 +144,10 @@ internal sealed class VideoMaker : IDisposable
             Input = new RecipeInput(Path.GetFileName(request.Path), request.Picture.Sha256, request.Frame),
             Model = DescribeModel(),
             Options = new RecipeOptions(
-                Recipe.Word(o.Sampler!.Value), o.Steps!.Value, o.Eta, o.Seed, o.Frames!.Value, request.FramesPerSecond, Recipe.Word(o.Fit!.Value), c.PictureWidth, c.PictureHeight),
+                Recipe.Word(o.Sampler!.Value), o.Steps!.Value, o.Eta, o.Seed, o.Frames!.Value, request.FramesPerSecond, Recipe.Word(o.Fit!.Value), c.PictureWidth, c.PictureHeight)
+            {
+                Spacing = RecipeOptions.WordOf(o.Spacing!.Value),
+            },
             Compat = RecipeCompat.Of(o.Compatibility!),
             Device = DescribeDevice(),
             Encoder = new RecipeEncoder(request.Output.Format.Name, request.Output.Format.Encoder is null ? null : _ffmpegVersion ??= Ffmpeg.Version(Ffmpeg.Require())),

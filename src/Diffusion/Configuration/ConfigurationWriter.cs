@@ -24,7 +24,8 @@ internal static class ConfigurationWriter
         json["picture"] = new JsonObject { ["width"] = c.PictureWidth, ["height"] = c.PictureHeight };
         json["frames"] = c.Frames;
         json["frame_rate"] = c.FrameRate;
-        Add(json, "sampler", c.Sampler switch { null => null, SamplerKind.Ddim => "ddim", _ => "ddpm" });
+        Add(json, "sampler", c.Sampler?.ToString().ToLowerInvariant());
+        Add(json, "spacing", c.Spacing?.ToString().ToLowerInvariant());
         Add(json, "steps", c.Steps);
         Add(json, "compat", c.Compatibility?.Name);
         json["unet"] = Unet(c.Unet);

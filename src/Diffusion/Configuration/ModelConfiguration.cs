@@ -57,6 +57,9 @@ public sealed record ModelConfiguration
     /// <summary>The sampler if nobody says otherwise; null for the reference's.</summary>
     public SamplerKind? Sampler { get; init; }
 
+    /// <summary>The times that the sampler visits if nobody says otherwise; null for evenly spread ones.</summary>
+    public TimestepSpacing? Spacing { get; init; }
+
     /// <summary>Denoising steps if nobody says otherwise; null for the sampler's own. Where the model names a sampler they are of that one alone.</summary>
     public int? Steps { get; init; }
 
@@ -137,7 +140,12 @@ public sealed record ModelConfiguration
         var compatibility = options.Compatibility ?? Compatibility ?? CompatibilityOptions.FashionFlow;
         // As many as DDIM needs are too few for DDPM.
         var steps = options.Steps ?? (sampler == (Sampler ?? sampler) ? Steps : null)
-            ?? (sampler == SamplerKind.Ddpm ? GenerationOptions.DefaultDdpmSteps : GenerationOptions.DefaultDdimSteps);
+            ?? sampler switch
+            {
+                SamplerKind.Ddpm => GenerationOptions.DefaultDdpmSteps,
+                SamplerKind.Dpmpp => GenerationOptions.DefaultSolverSteps,
+                _ => GenerationOptions.DefaultDdimSteps,
+            };
         steps = options.Steps is null ? Math.Min(steps, Schedule.Timesteps) : steps;
         var frames = options.Frames ?? Frames;
         if (steps < 1 || steps > Schedule.Timesteps)
@@ -154,8 +162,19 @@ public sealed record ModelConfiguration
         {
             DdimSampler.CheckEta(options.Eta);
         }
+        else if (options.Eta != 0)
+        {
+            throw new ModelException($"eta is of ddim alone, and the sampler is {sampler.ToString().ToLowerInvariant()}");
+        }
 
-        return options with { Sampler = sampler, Steps = steps, Frames = frames, Fit = options.Fit ?? compatibility.Fit, Compatibility = compatibility };
+        // A model's spacing is of its own sampler.
+        var spacing = options.Spacing ?? (sampler == (Sampler ?? sampler) ? Spacing : null) ?? TimestepSpacing.Uniform;
+        if (spacing == TimestepSpacing.Karras && sampler is SamplerKind.Ddpm or SamplerKind.Ddim)
+        {
+            throw new ModelException($"karras spacing has times between the schedule's, which {sampler.ToString().ToLowerInvariant()} does not go to; take euler or dpmpp");
+        }
+
+        return options with { Sampler = sampler, Spacing = spacing, Steps = steps, Frames = frames, Fit = options.Fit ?? compatibility.Fit, Compatibility = compatibility };
     }
 
     /// <summary>The U-Net's options for one weights file, as <c>compare</c> needs them.</summary>
@@ -188,7 +207,17 @@ public sealed record ModelConfiguration
                 null => null,
                 "ddpm" => SamplerKind.Ddpm,
                 "ddim" => SamplerKind.Ddim,
-                var other => throw json.Error($"sampler is \"{other}\"; possible are \"ddpm\" and \"ddim\""),
+                "euler" => SamplerKind.Euler,
+                "dpmpp" => SamplerKind.Dpmpp,
+                var other => throw json.Error($"sampler is \"{other}\"; possible are \"ddpm\", \"ddim\", \"euler\" and \"dpmpp\""),
+            },
+            Spacing = json.Text("spacing") switch
+            {
+                null => null,
+                "uniform" => TimestepSpacing.Uniform,
+                "trailing" => TimestepSpacing.Trailing,
+                "karras" => TimestepSpacing.Karras,
+                var other => throw json.Error($"spacing is \"{other}\"; possible are \"uniform\", \"trailing\" and \"karras\""),
             },
             Steps = json.Int("steps", 0, minimum: 0) is > 0 and var steps ? steps : null,
             Compatibility = json.Text("compat") switch

@@ -9,8 +9,11 @@ public sealed record GenerationOptions
     /// <summary>DDPM's steps where neither user nor model say: the reference's.</summary>
     public const int DefaultDdpmSteps = 1000;
 
-    /// <summary>DDIM's steps where neither user nor model say.</summary>
+    /// <summary>DDIM's and Euler's steps where neither user nor model say.</summary>
     public const int DefaultDdimSteps = 50;
+
+    /// <summary>DPM-Solver++'s steps where neither user nor model say: its paper's.</summary>
+    public const int DefaultSolverSteps = 20;
 
     /// <summary>The sampler where neither user nor model say: the reference's.</summary>
     public const SamplerKind DefaultSampler = SamplerKind.Ddpm;
@@ -21,8 +24,11 @@ public sealed record GenerationOptions
     /// <summary>Denoising steps, 1 to the schedule's number of timesteps.</summary>
     public int? Steps { get; init; }
 
-    /// <summary>DDIM's noise, 0 to 1.</summary>
+    /// <summary>DDIM's noise, 0 to 1; 0 with other samplers.</summary>
     public double Eta { get; init; }
+
+    /// <summary>Which times are visited; null for the model's.</summary>
+    public TimestepSpacing? Spacing { get; init; }
 
     /// <summary>Frames of the video.</summary>
     public int? Frames { get; init; }

@@ -35,13 +35,17 @@ public sealed class VideoSampler(DeviceContext context, ModelConfiguration confi
     internal ISampler CreateSampler(GenerationOptions o)
     {
         var schedule = new NoiseSchedule(configuration.Schedule, o.Compatibility!.SchedulePrecision);
-        var timesteps = schedule.Spread(o.Steps!.Value);
+        var points = schedule.Points(o.Steps!.Value, o.Spacing!.Value);
         return o.Sampler switch
         {
-            SamplerKind.Ddpm => new DdpmSampler(context, schedule, timesteps),
-            SamplerKind.Ddim => new DdimSampler(context, schedule, timesteps, o.Eta),
+            SamplerKind.Ddpm => new DdpmSampler(context, schedule, Whole()),
+            SamplerKind.Ddim => new DdimSampler(context, schedule, Whole(), o.Eta),
+            SamplerKind.Euler => new SolverSampler(context, points, order: 1),
+            SamplerKind.Dpmpp => new SolverSampler(context, points, order: 2),
             _ => throw new ModelException($"unknown sampler {o.Sampler}"),
         };
+
+        int[] Whole() => [.. points.Select(p => (int)p.Timestep)];
     }
 
     /// <summary>As the public one, with a sampler that <see cref="CreateSampler"/> made for the same options.</summary>
@@ -55,7 +59,7 @@ public sealed class VideoSampler(DeviceContext context, ModelConfiguration confi
     {
         using var scope = TensorScope.Begin();
         unet.ChannelNormEpsilon = o.Compatibility!.ChannelNormEpsilon;
-        var steps = sampler.Timesteps.Count;
+        var steps = sampler.Steps;
         Shape shape = [1, o.Frames!.Value, latent.Shape[1], latent.Shape[2], latent.Shape[3]];
         var video = Ops.Randn(context, shape, o.Seed, "initial video");
         Ops.PutFirstFrame(video, latent);

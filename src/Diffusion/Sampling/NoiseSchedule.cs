@@ -118,4 +118,55 @@ public sealed class NoiseSchedule
         var last = Timesteps - 1;
         return [.. Enumerable.Range(0, steps).Select(i => steps == 1 ? last : (int)Math.Round((double)last * (steps - 1 - i) / (steps - 1)))];
     }
+
+    /// <summary>The points of a plan of <paramref name="steps"/> steps, the noisiest first; a step leads from each to the next, the last one to the clean end.</summary>
+    /// <exception cref="ModelException">There are none with so many steps.</exception>
+    public SchedulePoint[] Points(int steps, TimestepSpacing spacing)
+    {
+        var uniform = Spread(steps);
+        return spacing switch
+        {
+            TimestepSpacing.Uniform => [.. uniform.Select(At)],
+
+            // Every T / steps, counted from T - 1.
+            TimestepSpacing.Trailing => [.. Enumerable.Range(0, steps).Select(i => At((int)Math.Round((double)Timesteps * (steps - i) / steps) - 1))],
+            _ => Karras(steps),
+        };
+    }
+
+    private SchedulePoint At(int timestep) => new(timestep, AlphasCumprod[timestep]);
+
+    private SchedulePoint[] Karras(int steps)
+    {
+        const double Rho = 7;
+        var levels = AlphasCumprod.Select(a => Math.Sqrt((1 - (double)a) / a)).ToArray();
+        var (most, least) = (Math.Pow(levels[^1], 1 / Rho), Math.Pow(levels[0], 1 / Rho));
+        return [.. Enumerable.Range(0, steps).Select(i =>
+        {
+            var level = steps == 1 || i == 0 ? levels[^1] : i == steps - 1 ? levels[0] : Math.Pow(most + ((least - most) * i / (steps - 1)), Rho);
+
+            // The level's time, between two of the schedule's: linear in the logarithm of the level.
+            var above = Array.FindIndex(levels, l => l >= level);
+            var time = above <= 0 ? Math.Max(above, 0) : above - 1 + (Math.Log(level / levels[above - 1]) / Math.Log(levels[above] / levels[above - 1]));
+            return new SchedulePoint(time, 1 / (1 + (level * level)));
+        })];
+    }
 }
+
+/// <summary>Which of a schedule's times a sampler visits.</summary>
+public enum TimestepSpacing
+{
+    /// <summary>Evenly from T - 1 to 0, both included.</summary>
+    Uniform,
+
+    /// <summary>Every T / steps, T - 1 included and 0 not (Lin et al. 2024, "Common diffusion noise schedules and sample steps are flawed", table 2).</summary>
+    Trailing,
+
+    /// <summary>Evenly in the seventh root of the noise level (Karras et al. 2022, equation 5), between the schedule's timesteps too.</summary>
+    Karras,
+}
+
+/// <summary>A time of a sampler's plan.</summary>
+/// <param name="Timestep">As the network takes it; not always a whole number.</param>
+/// <param name="AlphaCumprod">The share of the clean video in the noisy one's variance.</param>
+public readonly record struct SchedulePoint(double Timestep, double AlphaCumprod);

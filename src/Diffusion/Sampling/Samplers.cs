@@ -1,4 +1,4 @@
-// Walks a latent video from noise to a picture in steps: ancestral (DDPM) or implicit (DDIM).
+// Walks a latent video from noise to a picture in steps: ancestral (DDPM), implicit (DDIM), or by solving the reverse equation.
 using System.Globalization;
 using FashionFlow.Tensors;
 
@@ -12,15 +12,22 @@ public enum SamplerKind
 
     /// <summary>Denoising diffusion implicit models (Song et al. 2021), good in few steps.</summary>
     Ddim,
+
+    /// <summary>Euler's method on the reverse equation, in the noise level: DDIM without noise, at any times.</summary>
+    Euler,
+
+    /// <summary>DPM-Solver++(2M) (Lu et al. 2022), of second order for one evaluation of the network a step.</summary>
+    Dpmpp,
 }
 
 /// <summary>
-/// A plan of denoising steps over some of a schedule's timesteps, its tables in device memory. Step 0 is the noisiest one.
+/// A plan of denoising steps over some of a schedule's timesteps, its tables in device memory. Step 0 is the noisiest one. Steps
+/// are taken in their order: a sampler may remember the one before.
 /// </summary>
 public interface ISampler : IDisposable
 {
-    /// <summary>The timesteps in the order in which they are taken, falling.</summary>
-    IReadOnlyList<int> Timesteps { get; }
+    /// <summary>How many steps there are.</summary>
+    int Steps { get; }
 
     /// <summary>Whether steps take noise.</summary>
     bool NeedsNoise { get; }
@@ -116,8 +123,11 @@ public sealed class DdpmSampler : ISampler
                 : (float)(MergedBeta(t, p) * (1 - Cumulative(p)) / (1 - Cumulative(t))))));
     }
 
-    /// <inheritdoc/>
+    /// <summary>The timesteps in the order in which they are taken, falling.</summary>
     public IReadOnlyList<int> Timesteps => _plan.Timesteps;
+
+    /// <inheritdoc/>
+    public int Steps => _plan.Timesteps.Length;
 
     /// <inheritdoc/>
     public bool NeedsNoise => true;
@@ -176,8 +186,11 @@ public sealed class DdimSampler : ISampler
         }
     }
 
-    /// <inheritdoc/>
+    /// <summary>The timesteps in the order in which they are taken, falling.</summary>
     public IReadOnlyList<int> Timesteps => _plan.Timesteps;
+
+    /// <inheritdoc/>
+    public int Steps => _plan.Timesteps.Length;
 
     /// <inheritdoc/>
     public bool NeedsNoise => _eta > 0;
@@ -199,4 +212,109 @@ public sealed class DdimSampler : ISampler
         _plan.Dispose();
         _alphasCumprod.Dispose();
     }
+}
+
+/// <summary>
+/// Solves the equation that leads from noise to a clean video without adding any (Song et al. 2021, "Score-based generative modeling
+/// through stochastic differential equations", section 4.3), as a function of the logarithm of signal over noise. With alpha, sigma
+/// of a time, h the distance of the next time in log(alpha / sigma) and D the clean video that the network's prediction stands for,
+/// a step of first order is x' = (sigma' / sigma) x + alpha' (1 - exp(-h)) D: Euler's method, and DDIM's step. Of second order,
+/// D + (D - D_before) h / (2 h_before) takes the place of D (Lu et al. 2022, "DPM-Solver++", algorithm 2); the first step has no
+/// step before it, and the last one, whose h is infinite, is of first order.
+/// </summary>
+public sealed class SolverSampler : ISampler
+{
+    private const int Columns = 5;
+
+    private readonly Tensor _times;
+    private readonly Tensor _steps;
+    private readonly Tensor _coefficients;
+    private readonly bool _remembers;
+    private Tensor? _before;
+
+    /// <summary>A plan over these points, noise falling; behind the last one is the clean end.</summary>
+    /// <param name="context">The device.</param>
+    /// <param name="points">The points.</param>
+    /// <param name="order">1 or 2.</param>
+    /// <exception cref="ArgumentException">Noise does not fall, or the order is another.</exception>
+    public SolverSampler(DeviceContext context, IReadOnlyList<SchedulePoint> points, int order)
+    {
+        if (order is not (1 or 2))
+        {
+            throw new ArgumentException($"order {order} is not 1 or 2", nameof(order));
+        }
+
+        if (points.Count == 0 || points.Zip(points.Skip(1)).Any(p => p.Second.AlphaCumprod <= p.First.AlphaCumprod) || points.Any(p => !(p.AlphaCumprod is > 0 and < 1)))
+        {
+            throw new ArgumentException("the noise of a sampler's points must fall, and all must have some", nameof(points));
+        }
+
+        _remembers = order == 2;
+        Steps = points.Count;
+        _times = SamplerPlan.Keep(context, points.Select(p => (float)p.Timestep).ToArray());
+        _steps = SamplerPlan.Keep(context, Enumerable.Range(0, Steps).ToArray());
+        _coefficients = TensorScope.Detach(Tensor.FromArray<float>(context, [.. Enumerable.Range(0, Steps).SelectMany(i => Row(points, i, order))], [Steps, Columns]));
+    }
+
+    /// <inheritdoc/>
+    public int Steps { get; }
+
+    /// <inheritdoc/>
+    public bool NeedsNoise => false;
+
+    /// <inheritdoc/>
+    public Tensor NetworkTimestep(int step) => _times.Narrow(step, 1);
+
+    /// <inheritdoc/>
+    /// <exception cref="InvalidOperationException">The step before was not taken.</exception>
+    public Tensor Step(int step, Tensor x, Tensor predictedNoise, Tensor? noise, Tensor? firstFrame)
+    {
+        using var scope = TensorScope.Begin();
+        var index = _steps.Narrow(step, 1);
+        var clean = Ops.CleanPrediction(x, predictedNoise, index, _coefficients);
+        var before = !_remembers || step == 0 ? null : _before ?? throw new InvalidOperationException($"step {step} needs the one before it");
+        var next = scope.Keep(Ops.MultistepStep(x, clean, before, index, _coefficients, firstFrame));
+        if (_remembers)
+        {
+            _before?.Dispose();
+            _before = TensorScope.Detach(clean);
+        }
+
+        return next;
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        _times.Dispose();
+        _steps.Dispose();
+        _coefficients.Dispose();
+        _before?.Dispose();
+    }
+
+    // What makes D of x and eps, then what makes the next x of x, D and the D before.
+    private static float[] Row(IReadOnlyList<SchedulePoint> points, int i, int order)
+    {
+        var (alpha, sigma) = Level(points[i]);
+        var (clean, noise) = (1 / alpha, -sigma / alpha);
+        if (i == points.Count - 1)
+        {
+            return [(float)clean, (float)noise, 0, 1, 0];
+        }
+
+        var (nextAlpha, nextSigma) = Level(points[i + 1]);
+        var gain = nextAlpha - (alpha * nextSigma / sigma);
+        var correction = 0.0;
+        if (order == 2 && i > 0)
+        {
+            var h = LogRatio(points[i + 1]) - LogRatio(points[i]);
+            correction = h / (2 * (LogRatio(points[i]) - LogRatio(points[i - 1])));
+        }
+
+        return [(float)clean, (float)noise, (float)(nextSigma / sigma), (float)(gain * (1 + correction)), (float)(-gain * correction)];
+    }
+
+    private static (double Alpha, double Sigma) Level(SchedulePoint point) => (Math.Sqrt(point.AlphaCumprod), Math.Sqrt(1 - point.AlphaCumprod));
+
+    private static double LogRatio(SchedulePoint point) => 0.5 * Math.Log(point.AlphaCumprod / (1 - point.AlphaCumprod));
 }

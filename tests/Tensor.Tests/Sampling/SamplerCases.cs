@@ -14,7 +14,7 @@ public sealed class SamplerCases : IOperatorCases
     private static readonly double[] s_alphasCumprod =
         [.. s_betas.Select((_, i) => (double)(float)s_betas.Take(i + 1).Aggregate(1.0, (product, beta) => product * (1 - beta)))];
 
-    public static IEnumerable<OperatorCase> Cases => Embeddings.Concat(Ddpm).Concat(Ddim).Concat(FirstFrames);
+    public static IEnumerable<OperatorCase> Cases => Embeddings.Concat(Ddpm).Concat(Ddim).Concat(CleanPredictions).Concat(Multisteps).Concat(FirstFrames);
 
     private static IEnumerable<OperatorCase> Embeddings =>
         from sizes in ((int Batch, int Dim)[])[(1, 4), (3, 8), (1, 64), (31, 66), (5, 254), (127, 32)]
@@ -117,6 +117,43 @@ public sealed class SamplerCases : IOperatorCases
                 "about twenty roundings, none of a difference that cancels"),
         };
 
+    private static IEnumerable<OperatorCase> CleanPredictions =>
+        from run in ((Shape X, int[] Step)[])[([1, 1, 1, 1, 1], [0]), ([2, 3, 3, 5, 4], [6]), ([3, 2, 31, 33, 1], [2, -1, 9])]
+        let x = run.X
+        select new OperatorCase
+        {
+            Name = $"CleanPrediction {x} at {string.Join(", ", run.Step)}",
+            Kernels = ["clean_prediction"],
+            Inputs = [Operand.Normal(x), Operand.Normal(x), Timestep(run.Step, asFloats: false), Operand.Normal([7, 5])],
+            Run = i => Ops.CleanPrediction(i[0], i[1], i[2], i[3]),
+            Oracle = i => Step(i, picture: false, (at, video) => (Coefficient(i, run.Step, video, 0) * i[0].Data[at]) + (Coefficient(i, run.Step, video, 1) * i[1].Data[at])),
+            Tolerance = Tolerance.OfSize(
+                2,
+                i => Step(i, picture: false, (at, video) => Math.Abs(Coefficient(i, run.Step, video, 0) * i[0].Data[at]) + Math.Abs(Coefficient(i, run.Step, video, 1) * i[1].Data[at])),
+                "three roundings"),
+        };
+
+    private static IEnumerable<OperatorCase> Multisteps =>
+        from run in ((Shape X, int[] Step, bool Before, bool Picture)[])
+        [
+            ([1, 1, 1, 1, 1], [0], false, false), ([2, 3, 3, 5, 4], [6], true, true), ([1, 4, 8, 9, 4], [3], true, false), ([3, 2, 31, 33, 1], [2, -1, 9], false, true),
+        ]
+        let x = run.X
+        select new OperatorCase
+        {
+            Name = $"MultistepStep {x} at {string.Join(", ", run.Step)}{(run.Before ? "" : " as the first")}{(run.Picture ? ", first frame" : "")}",
+            Kernels = ["multistep"],
+            Inputs =
+            [
+                Operand.Normal(x), Operand.Normal(x), Timestep(run.Step, asFloats: false), Operand.Normal([7, 5]),
+                .. run.Before ? (Operand[])[Operand.Normal(x)] : [],
+                .. run.Picture ? (Operand[])[Operand.Normal(FirstFrame(x))] : [],
+            ],
+            Run = i => Ops.MultistepStep(i[0], i[1], run.Before ? i[4] : null, i[2], i[3], run.Picture ? i.Inputs[^1] : null),
+            Oracle = i => Step(i, run.Picture, (at, video) => Sum(i, run.Step, run.Before, at, video, v => v)),
+            Tolerance = Tolerance.OfSize(3, i => Step(i, picture: false, (at, video) => Sum(i, run.Step, run.Before, at, video, Math.Abs)), "five roundings"),
+        };
+
     private static IEnumerable<OperatorCase> FirstFrames =>
         from x in (Shape[])[[1, 1, 1, 1, 1], [2, 3, 3, 5, 4], [3, 2, 31, 33, 1], [1, 5, 5, 127, 3]]
         select new OperatorCase
@@ -133,6 +170,13 @@ public sealed class SamplerCases : IOperatorCases
             Oracle = i => Step(i, picture: true, (at, _) => i[0].Data[at]),
             Tolerance = Tolerance.Exact("nothing is computed"),
         };
+
+    private static double Sum(HostTensor[] inputs, int[] steps, bool before, int at, int video, Func<double, double> of)
+        => of(Coefficient(inputs, steps, video, 2) * inputs[0].Data[at]) + of(Coefficient(inputs, steps, video, 3) * inputs[1].Data[at])
+            + (before ? of(Coefficient(inputs, steps, video, 4) * inputs[4].Data[at]) : 0);
+
+    private static double Coefficient(HostTensor[] inputs, int[] steps, int video, int which)
+        => inputs[3].Data[(Math.Clamp(steps[video % steps.Length], 0, 6) * 5) + which];
 
     private static Shape FirstFrame(Shape x) => [x[0], x[2], x[3], x[4]];
 
