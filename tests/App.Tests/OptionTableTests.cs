@@ -65,7 +65,7 @@ public sealed class OptionTableTests : IDisposable
             $"generate photos dress.jpg -o out {Quick}",
             ["out/a.mp4", "out/a.mp4.json", "out/b.mp4", "out/b.mp4.json", "out/dress.mp4", "out/dress.mp4.json"],
             "^out/a.mp4: .*\nout/b.mp4: .*\nout/dress.mp4: .*\n$"),
-        ("demo --output out --steps 1 --seed 3 --device virtual --threads 2", ["out/demo.mp4", "out/demo.mp4.json", "out/demo.png", "out/demo.sheet.png"], "sampler  ddpm, 1 steps, seed 3"),
+        ("demo --output out --steps 1 --seed 3 --device virtual --threads 2", ["out/demo.mp4", "out/demo.mp4.json", "out/demo.png", "out/demo.sheet.png"], "sampler  ddim, 1 steps, seed 3"),
         ("demo -o out --steps 1 --quiet", ["out/demo.mp4", "out/demo.mp4.json", "out/demo.png", "out/demo.sheet.png"], "^$"),
         ("verify made.mp4 --device virtual --threads 1", [], "^made.mp4: the same: 4 frames, to the byte\n$"),
         ("verify made.mp4 --input dress.jpg --model tiny --quiet", [], "^$"),

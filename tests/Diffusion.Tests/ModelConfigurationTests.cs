@@ -54,11 +54,11 @@ public sealed class ModelConfigurationTests
     }
 
     [Test]
-    public void The_demo_model_is_usable_and_says_that_it_is_untrained()
+    public void The_demo_model_is_usable_and_says_that_it_is_half_trained()
     {
         var c = ModelConfiguration.ForDirectory(Path.Combine(GoldenFiles.RepositoryRoot, "models", "demo"));
         Assert.That(c.IsTrained, Is.False);
-        Assert.That(c.Note, Does.StartWith("Untrained"));
+        Assert.That(c.Note, Does.StartWith("Half trained"));
         Assert.That(c.Frames % c.Unet.FrameMultiple, Is.Zero);
     }
 
