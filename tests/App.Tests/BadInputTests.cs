@@ -162,7 +162,7 @@ public sealed class BadInputTests : IDisposable
     [TestCase("evaluate --data clips --clips 0", 2, "--clips must be a whole number from 1 to 1000000, not '0'")]
     [TestCase("evaluate --data clips --split both", 2, "--split must be test or train, not 'both'")]
     [TestCase("evaluate --data clips --sampler heun", 2, "--sampler must be ddpm or ddim or euler or dpmpp, not 'heun'")]
-    [TestCase("evaluate --data clips --compat mine", 2, "--compat must be fixed or fashionflow, not 'mine'")]
+    [TestCase("evaluate --data clips --compat mine", 2, "--compat must be fashionflow or fixed, not 'mine'")]
     [TestCase("doctor now", 2, "'now' is not an argument of fashionflow doctor")]
     public void Bad_input_is_one_clear_line(string line, int exitCode, string message)
     {

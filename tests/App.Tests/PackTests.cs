@@ -39,6 +39,12 @@ public sealed class PackTests
             Assert.That(entries, Does.Contain($"lib/net10.0/FashionFlow.{library}.dll").And.Contain($"lib/net10.0/FashionFlow.{library}.xml").And.Contain("packages.md"));
         }
 
+        // What they depend on comes from where this build has it: a user's restore would fetch it.
+        foreach (var dependency in Dependencies(folder, version))
+        {
+            File.Copy(dependency, folder[$"packages/{Path.GetFileName(dependency)}"]);
+        }
+
         Directory.CreateDirectory(folder["user"]);
         File.WriteAllText(folder["user/nuget.config"], $"""
             <configuration>
@@ -68,6 +74,24 @@ public sealed class PackTests
         // Box and Muller's method reaches 5.8 at most with 24 bits; a kernel that did not run leaves zeros.
         Assert.That(numbers.Select(n => double.Parse(n, System.Globalization.CultureInfo.InvariantCulture)), Is.All.InRange(-6.0, 6.0));
         Assert.That(numbers, Is.Unique);
+    }
+
+    // Of others: ours are there.
+    private static string[] Dependencies(TemporaryFolder folder, string version)
+    {
+        var cache = Environment.GetEnvironmentVariable("NUGET_PACKAGES") ?? Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".nuget", "packages");
+        return
+        [
+            .. Libraries.SelectMany(library =>
+                {
+                    using var package = ZipFile.OpenRead(folder[$"packages/FashionFlow.{library}.{version}.nupkg"]);
+                    using var stream = package.GetEntry($"FashionFlow.{library}.nuspec")!.Open();
+                    return XDocument.Load(stream).Descendants().Where(e => e.Name.LocalName == "dependency").Select(e => (Id: e.Attribute("id")!.Value.ToLowerInvariant(), Version: e.Attribute("version")!.Value)).ToList();
+                })
+                .Distinct()
+                .Where(d => !d.Id.StartsWith("fashionflow.", StringComparison.Ordinal))
+                .Select(d => Path.Combine(cache, d.Id, d.Version, $"{d.Id}.{d.Version}.nupkg")),
+        ];
     }
 
     private static string? Property(XElement project, string name) => project.Elements("PropertyGroup").Elements(name).FirstOrDefault()?.Value;

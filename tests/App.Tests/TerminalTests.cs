@@ -79,7 +79,7 @@ public sealed class TerminalTests : IDisposable
             """);
         Assert.That(
             result.Output.Split('\n'),
-            Is.EqualTo(new[] { "generate", "--sampler", "ddim ddpm", "webm", "adapter clip unet vae", "", "" }),
+            Is.EqualTo(new[] { "generate", "--sampler", "ddim ddpm dpmpp euler", "webm", "adapter clip unet vae", "", "" }),
             result.Error);
     }
 
