@@ -57,6 +57,9 @@ public static class DTypes
         _ => throw new ArgumentOutOfRangeException(nameof(type), type, "unknown element type"),
     };
 
+    /// <summary>Whether elements are floating-point numbers.</summary>
+    public static bool IsFloatingPoint(this DType type) => type is DType.Float64 or DType.Float32 or DType.Float16 or DType.BFloat16;
+
     /// <summary>The element type that a blittable .NET type stands for.</summary>
     /// <exception cref="NotSupportedException"><typeparamref name="T"/> is no element type.</exception>
     public static DType Of<T>()

@@ -56,7 +56,7 @@ public sealed class FileWeights : WeightSource
         foreach (var (name, parameter) in parameters.Where(p => _stored.ContainsKey(p.Name)))
         {
             var (type, shape) = (_stored[name].DType, _stored[name].Shape);
-            if (type is not (DType.Float32 or DType.Float64 or DType.Float16 or DType.BFloat16))
+            if (!type.IsFloatingPoint())
             {
                 problems.Add($"{name} holds {type}, not floating-point numbers");
             }

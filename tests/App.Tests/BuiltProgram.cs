@@ -93,6 +93,17 @@ internal static class BuiltProgram
         return Process.Start(start)!;
     }
 
+    /// <summary>Presses Ctrl-C, and waits for what the program makes of it.</summary>
+    public static ProgramResult Interrupt(Process process)
+    {
+        using (var kill = Process.Start("kill", ["-INT", $"{process.Id}"]))
+        {
+            kill.WaitForExit();
+        }
+
+        return Wait(process);
+    }
+
     /// <summary>The source tree that the tests were built in.</summary>
     public static string SourceTree()
     {

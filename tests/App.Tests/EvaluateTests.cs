@@ -102,12 +102,7 @@ public sealed class EvaluateTests : IDisposable
         }
         while (line is not null && !line.Contains("1000 steps", StringComparison.Ordinal));
 
-        using (var kill = Process.Start("kill", ["-INT", $"{process.Id}"]))
-        {
-            kill.WaitForExit();
-        }
-
-        var result = BuiltProgram.Wait(process);
+        var result = BuiltProgram.Interrupt(process);
         using (Assert.EnterMultipleScope())
         {
             Assert.That(result.ExitCode, Is.EqualTo(130), result.Error);

@@ -84,12 +84,7 @@ public sealed class GenerateTests : IDisposable
         // The line that names the device comes before the work.
         var started = process.StandardError.ReadLine();
         Assert.That(started, Does.Contain("1000 steps"));
-        using (var kill = Process.Start("kill", ["-INT", $"{process.Id}"]))
-        {
-            kill.WaitForExit();
-        }
-
-        var result = BuiltProgram.Wait(process);
+        var result = BuiltProgram.Interrupt(process);
         using (Assert.EnterMultipleScope())
         {
             Assert.That(result.ExitCode, Is.EqualTo(130), result.Error);

@@ -210,12 +210,7 @@ public sealed class ProjectTests : IDisposable
         {
         }
 
-        using (var kill = Process.Start("kill", ["-INT", $"{process.Id}"]))
-        {
-            kill.WaitForExit();
-        }
-
-        var result = BuiltProgram.Wait(process);
+        var result = BuiltProgram.Interrupt(process);
         using (Assert.EnterMultipleScope())
         {
             Assert.That(result.ExitCode, Is.EqualTo(130), result.Error);

@@ -66,7 +66,7 @@ internal static class CommonOptions
     public static Option<int?> Steps() =>
         Count("--steps", "N", "Denoising steps. Default: the model's for its sampler, else 1000 for ddpm, 50 for ddim and euler, 20 for dpmpp.", 1, 1_000_000);
 
-    /// <summary><c>--sampler</c>; what was chosen is read by <see cref="SamplerOf"/>.</summary>
+    /// <summary><c>--sampler</c>; what was chosen is read by <see cref="Chosen"/>.</summary>
     public static Option<string?> Sampler() => Choice(
         "--sampler",
         "How videos are denoised. ddpm: the reference's; ddim: in fewer steps; euler, and dpmpp (DPM-Solver++(2M)), in fewer still. Default: the model's, else ddpm.",
@@ -75,7 +75,7 @@ internal static class CommonOptions
         "euler",
         "dpmpp");
 
-    /// <summary><c>--spacing</c>; what was chosen is read by <see cref="SpacingOf"/>.</summary>
+    /// <summary><c>--spacing</c>; what was chosen is read by <see cref="Chosen"/>.</summary>
     public static Option<string?> Spacing() => Choice(
         "--spacing",
         "Which of the schedule's times are visited: evenly from the noisiest to the cleanest; every T/N-th from the noisiest; or more where there is little noise (euler and dpmpp). Default: the model's, else uniform.",
@@ -83,28 +83,8 @@ internal static class CommonOptions
         "trailing",
         "karras");
 
-    /// <summary>The spacing of a word; null leaves it to the model.</summary>
-    public static TimestepSpacing? SpacingOf(string? word) => word is null ? null : Enum.Parse<TimestepSpacing>(word, ignoreCase: true);
-
     /// <summary><c>--eta</c>.</summary>
-    public static Option<double?> Eta()
-    {
-        var option = new Option<double?>("--eta") { Description = "Noise that each step of ddim adds: 0 for none, 1 for as much as ddpm. Default: 0.", HelpName = "E" };
-        option.CustomParser = result =>
-        {
-            if (double.TryParse(result.Tokens[0].Value, NumberStyles.Float, CultureInfo.InvariantCulture, out var value) && value is >= 0 and <= 1)
-            {
-                return value;
-            }
-
-            result.AddError($"--eta must be a number from 0 to 1, not '{result.Tokens[0].Value}'");
-            return null;
-        };
-        return option;
-    }
-
-    /// <summary>The sampler of a word; null leaves it to the model.</summary>
-    public static SamplerKind? SamplerOf(string? word) => word is null ? null : Enum.Parse<SamplerKind>(word, ignoreCase: true);
+    public static Option<double?> Eta() => Number("--eta", "E", "Noise that each step of ddim adds: 0 for none, 1 for as much as ddpm. Default: 0.", 1);
 
     /// <summary><c>--compat</c> of what makes videos; what was chosen is read by <see cref="CompatibilityOf"/>.</summary>
     public static Option<string?> Compatibility() => Choice(
@@ -150,6 +130,20 @@ internal static class CommonOptions
         },
     };
 
+    /// <summary>A number from 0; null when not given.</summary>
+    public static Option<double?> Number(string name, string helpName, string description, double most)
+    {
+        var option = new Option<double?>(name) { Description = description, HelpName = helpName };
+        option.Validators.Add(result =>
+        {
+            if (result.Tokens is [var token] && !(double.TryParse(token.Value, NumberStyles.Float, CultureInfo.InvariantCulture, out var value) && value >= 0 && value <= most))
+            {
+                result.AddError(FormattableString.Invariant($"{name} must be a number from 0 to {most}, not '{token.Value}'"));
+            }
+        });
+        return option;
+    }
+
     /// <summary>One word of a few; null when not given.</summary>
     public static Option<string?> Choice(string name, string description, params string[] words)
     {
@@ -164,6 +158,10 @@ internal static class CommonOptions
         option.CompletionSources.Add(words);
         return option;
     }
+
+    /// <summary>The value of a word that <see cref="Choice"/> let through; null where there was none.</summary>
+    public static T? Chosen<T>(string? word)
+        where T : struct, Enum => word is null ? null : Enum.Parse<T>(word, ignoreCase: true);
 
     private static bool IsDevice(string text) =>
         text is "auto" or "cuda" or "virtual"

@@ -49,17 +49,7 @@ internal static class ConvertCommand
                 throw new UserError(ExitCode.Input, $"{PrintableText.Of(source)} has no tensor{(start.Length > 0 ? $" whose name starts with {PrintableText.Of(start)}" : string.Empty)}");
             }
 
-            using var pending = PendingOutput.File(target, parsed.GetValue(overwrite));
-            try
-            {
-                pending.Fill(stream => write(stream, target, tensors));
-                pending.Commit();
-            }
-            catch (Exception e) when (PendingOutput.IsFailure(e))
-            {
-                throw pending.Failure(e);
-            }
-
+            PendingOutput.WriteFile(target, parsed.GetValue(overwrite), stream => write(stream, target, tensors));
             if (!screen.IsQuiet)
             {
                 screen.WriteLine(string.Create(
@@ -80,8 +70,7 @@ internal static class ConvertCommand
 
     private static SafetensorsTensor Tensor(WeightFile file, WeightEntry entry, string name, DType? wanted, CancellationToken cancellation)
     {
-        var isFloat = entry.DType is DType.Float32 or DType.Float64 or DType.Float16 or DType.BFloat16;
-        var type = isFloat && wanted is { } floats ? floats : entry.DType;
+        var type = entry.DType.IsFloatingPoint() && wanted is { } floats ? floats : entry.DType;
         return SafetensorsTensor.Streamed(name, type, entry.Shape, stream =>
         {
             cancellation.ThrowIfCancellationRequested();

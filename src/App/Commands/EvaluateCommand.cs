@@ -55,8 +55,8 @@ internal static class EvaluateCommand
             using var maker = new VideoMaker(parsed.GetValue(model) ?? Places.DemoModel(), parsed.GetRequiredValue(device), parsed.GetValue(threads) ?? 0);
             var options = maker.Resolve(new GenerationOptions
             {
-                Sampler = CommonOptions.SamplerOf(parsed.GetValue(sampler)),
-                Spacing = CommonOptions.SpacingOf(parsed.GetValue(spacing)),
+                Sampler = CommonOptions.Chosen<SamplerKind>(parsed.GetValue(sampler)),
+                Spacing = CommonOptions.Chosen<TimestepSpacing>(parsed.GetValue(spacing)),
                 Eta = parsed.GetValue(eta) ?? 0,
                 Steps = parsed.GetValue(steps),
                 Seed = parsed.GetValue(seed),

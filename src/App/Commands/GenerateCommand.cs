@@ -67,12 +67,12 @@ internal static class GenerateCommand
             using var maker = new VideoMaker(parsed.GetValue(model) ?? Places.DemoModel(), parsed.GetRequiredValue(device), parsed.GetValue(threads) ?? 0);
             var options = maker.Resolve(new GenerationOptions
             {
-                Sampler = CommonOptions.SamplerOf(parsed.GetValue(sampler)),
-                Spacing = CommonOptions.SpacingOf(parsed.GetValue(spacing)),
+                Sampler = CommonOptions.Chosen<SamplerKind>(parsed.GetValue(sampler)),
+                Spacing = CommonOptions.Chosen<TimestepSpacing>(parsed.GetValue(spacing)),
                 Eta = parsed.GetValue(eta) ?? 0,
                 Steps = parsed.GetValue(steps),
                 Frames = parsed.GetValue(frames),
-                Fit = parsed.GetValue(fit) is { } word ? Enum.Parse<PictureFit>(word, ignoreCase: true) : null,
+                Fit = CommonOptions.Chosen<PictureFit>(parsed.GetValue(fit)),
                 Compatibility = CommonOptions.CompatibilityOf(parsed.GetValue(compat)),
             });
             var framesPerSecond = parsed.GetValue(fps) ?? maker.Configuration.FrameRate;

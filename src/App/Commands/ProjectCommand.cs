@@ -59,7 +59,7 @@ internal static class ProjectCommand
             using var projector = new Projector(
                 parsed.GetValue(model) ?? Places.DemoModel(),
                 CompatibilityOptions.Parse(parsed.GetValue(compat) ?? "fixed"),
-                parsed.GetValue(fit) is { } word ? Enum.Parse<PictureFit>(word, ignoreCase: true) : null,
+                CommonOptions.Chosen<PictureFit>(parsed.GetValue(fit)),
                 parsed.GetRequiredValue(device),
                 parsed.GetValue(threads) ?? 0);
             var replace = parsed.GetValue(overwrite);

@@ -161,11 +161,11 @@ internal static class TrainCommand
 
         public Option<string?> Decay { get; } = CommonOptions.Choice("--decay", "The rate after that: constant (default), or cosine to 0 at the last step.", "constant", "cosine");
 
-        public Option<double?> WeightDecay { get; } = Number("--weight-decay", "W", "AdamW's weight decay. Default: 0.01.", 1);
+        public Option<double?> WeightDecay { get; } = CommonOptions.Number("--weight-decay", "W", "AdamW's weight decay. Default: 0.01.", 1);
 
-        public Option<double?> ClipNorm { get; } = Number("--clip-norm", "N", "Clip gradients to this global norm; 0 clips nothing. Default: 1; 0 with --compat fashionflow.", 1e6);
+        public Option<double?> ClipNorm { get; } = CommonOptions.Number("--clip-norm", "N", "Clip gradients to this global norm; 0 clips nothing. Default: 1; 0 with --compat fashionflow.", 1e6);
 
-        public Option<double?> Average { get; } = Number("--average", "D", "Decay of a moving average of the weights, which samples and the model are made of; 0 keeps none. Default: 0.999; 0 with --compat fashionflow.", 0.999999);
+        public Option<double?> Average { get; } = CommonOptions.Number("--average", "D", "Decay of a moving average of the weights, which samples and the model are made of; 0 keeps none. Default: 0.999; 0 with --compat fashionflow.", 0.999999);
 
         public Option<int?> Frames { get; } = CommonOptions.Count("--frames", "N", "Frames of a training window. Default: the model's.", 1, 100_000);
 
@@ -227,18 +227,5 @@ internal static class TrainCommand
             SampleSteps = parsed.GetValue(SampleSteps),
             LogEvery = parsed.GetValue(LogEvery),
         };
-
-        private static Option<double?> Number(string name, string helpName, string description, double most)
-        {
-            var option = new Option<double?>(name) { Description = description, HelpName = helpName };
-            option.Validators.Add(result =>
-            {
-                if (result.Tokens is [var token] && !(double.TryParse(token.Value, System.Globalization.CultureInfo.InvariantCulture, out var value) && value >= 0 && value <= most))
-                {
-                    result.AddError(FormattableString.Invariant($"{name} must be a number from 0 to {most}, not '{token.Value}'"));
-                }
-            });
-            return option;
-        }
     }
 }

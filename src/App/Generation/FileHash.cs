@@ -1,5 +1,5 @@
 // The hash by which recipes know files.
-using System.Security.Cryptography;
+using FashionFlow.Gpu;
 
 namespace FashionFlow.App.Generation;
 
@@ -12,8 +12,7 @@ internal static class FileHash
     {
         try
         {
-            using var stream = File.OpenRead(path);
-            return Compute(stream);
+            return ContentHash.Of(path);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -22,8 +21,8 @@ internal static class FileHash
     }
 
     /// <summary>The hash of what a stream still holds.</summary>
-    public static string Compute(Stream stream) => Convert.ToHexStringLower(SHA256.HashData(stream));
+    public static string Compute(Stream stream) => ContentHash.Of(stream);
 
     /// <summary>The hash of bytes in memory.</summary>
-    public static string Compute(ReadOnlySpan<byte> bytes) => Convert.ToHexStringLower(SHA256.HashData(bytes));
+    public static string Compute(ReadOnlySpan<byte> bytes) => ContentHash.Of(bytes);
 }

@@ -74,7 +74,7 @@ internal sealed record Recipe
 
     /// <summary>An enumeration's value as recipes write it.</summary>
     public static string Word<T>(T value)
-        where T : struct, Enum => value.ToString().ToLowerInvariant();
+        where T : struct, Enum => EnumWord.Of(value);
 
     private static T Word<T>(string word)
         where T : struct, Enum =>

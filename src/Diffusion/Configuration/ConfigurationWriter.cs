@@ -5,7 +5,7 @@ using FashionFlow.Layers;
 
 namespace FashionFlow.Diffusion;
 
-/// <summary>Writes configurations, every size spelled out: what a file says then does not change with the library's defaults.</summary>
+/// <summary>Writes configurations of models whose weights are in files, every size spelled out: what a file says then does not change with the library's defaults.</summary>
 internal static class ConfigurationWriter
 {
     private static readonly JsonSerializerOptions s_indented = new() { WriteIndented = true };
@@ -15,17 +15,11 @@ internal static class ConfigurationWriter
     {
         var json = new JsonObject();
         Add(json, "note", c.Note);
-        Add(json, "seed", c.WeightSeed);
-        if (c.WeightSeed is not null)
-        {
-            json["start"] = c.SeededStart == SeededStart.Random ? "random" : "training";
-        }
-
         json["picture"] = new JsonObject { ["width"] = c.PictureWidth, ["height"] = c.PictureHeight };
         json["frames"] = c.Frames;
         json["frame_rate"] = c.FrameRate;
-        Add(json, "sampler", c.Sampler?.ToString().ToLowerInvariant());
-        Add(json, "spacing", c.Spacing?.ToString().ToLowerInvariant());
+        Add(json, "sampler", c.Sampler is { } sampler ? EnumWord.Of(sampler) : null);
+        Add(json, "spacing", c.Spacing is { } spacing ? EnumWord.Of(spacing) : null);
         Add(json, "steps", c.Steps);
         Add(json, "compat", c.Compatibility?.Name);
         json["unet"] = Unet(c.Unet);

@@ -50,6 +50,22 @@ internal sealed class JsonOptions
     public string? Text(string key)
         => Find(key) is { } value ? (value.ValueKind == JsonValueKind.String ? value.GetString() : throw Wrong(key, "a text", value)) : null;
 
+    /// <summary>One of an enumeration's words; null where the key is not there.</summary>
+    public T? Word<T>(string key)
+        where T : struct, Enum
+    {
+        if (Text(key) is not { } word)
+        {
+            return null;
+        }
+
+        var values = Enum.GetValues<T>();
+        var at = Array.FindIndex(values, v => EnumWord.Of(v) == word);
+        return at >= 0
+            ? values[at]
+            : throw Error($"{key} is \"{word}\"; possible are {string.Join(", ", values[..^1].Select(v => $"\"{EnumWord.Of(v)}\""))} and \"{EnumWord.Of(values[^1])}\"");
+    }
+
     /// <summary>A list; one number stands for the same at each of <paramref name="count"/> levels.</summary>
     public IReadOnlyList<int> Ints(string key, IReadOnlyList<int> fallback, int? count = null, int minimum = 1)
         => Find(key) is { } value ? List(key, value, count, v => CheckedInt(key, v, minimum)) : Repeated(fallback, count);

@@ -98,37 +98,28 @@ public sealed record ModelConfiguration
         }
 
         var path = Path.Combine(directory, FileName);
-        var json = File.Exists(path) ? JsonOptions.Parse(ReadText(path), path) : null;
-        var configuration = ReadGeneral(json) with
-        {
-            Unet = UnetOptions.Read(Section(json, "unet", directory, ModelFiles.Unet)),
-            Vae = ReadVae(Section(json, "vae", directory, ModelFiles.Vae)),
-            Clip = ReadClip(Section(json, "clip", directory, ModelFiles.Clip)),
-        };
-        json?.RejectUnknown();
-        configuration.Check(json is null ? directory : path);
-        return configuration;
+        return Read(File.Exists(path) ? path : null, directory, name => OfWeights(directory, name + ".safetensors"));
     }
 
-    /// <summary>Reads a configuration whose weights are elsewhere; without a file it is the published full size.</summary>
+    /// <summary>Reads a configuration.</summary>
     /// <param name="path">The file; null for none.</param>
-    /// <param name="hasVae">Whether it gives the autoencoder's sizes.</param>
-    /// <param name="hasClip">Whether it gives CLIP's sizes.</param>
-    /// <exception cref="ModelException">It cannot be read, or is not a configuration.</exception>
-    internal static ModelConfiguration FromFile(string? path, out bool hasVae, out bool hasClip)
+    /// <param name="where">What is named where there is no file.</param>
+    /// <param name="elsewhere">A section that the file does not have: unet, vae or clip; null for the published full size.</param>
+    /// <exception cref="ModelException">It cannot be read, is not a configuration, or its sizes do not fit together.</exception>
+    internal static ModelConfiguration Read(string? path, string where, Func<string, JsonOptions?> elsewhere)
     {
         var json = path is null ? null : JsonOptions.Parse(ReadText(path), path);
-        var (unet, vae, clip) = (json?.Section("unet"), json?.Section("vae"), json?.Section("clip"));
-        (hasVae, hasClip) = (vae is not null, clip is not null);
-        var configuration = ReadGeneral(json);
-        json?.RejectUnknown();
-        return configuration with
+        var configuration = ReadGeneral(json) with
         {
-            WeightSeed = null,
-            Unet = unet is null ? configuration.Unet : UnetOptions.Read(unet),
-            Vae = vae is null ? configuration.Vae : ReadVae(vae),
-            Clip = clip is null ? configuration.Clip : ReadClip(clip),
+            Unet = UnetOptions.Read(Section("unet")),
+            Vae = ReadVae(Section("vae")),
+            Clip = ReadClip(Section("clip")),
         };
+        json?.RejectUnknown();
+        configuration.Check(path ?? where);
+        return configuration;
+
+        JsonOptions Section(string name) => json?.Section(name) ?? elsewhere(name) ?? JsonOptions.Parse("{}", where);
     }
 
     /// <summary>Checks options against the model, before any weights are read.</summary>
@@ -164,14 +155,14 @@ public sealed record ModelConfiguration
         }
         else if (options.Eta != 0)
         {
-            throw new ModelException($"eta is of ddim alone, and the sampler is {sampler.ToString().ToLowerInvariant()}");
+            throw new ModelException($"eta is of ddim alone, and the sampler is {EnumWord.Of(sampler)}");
         }
 
         // A model's spacing is of its own sampler.
         var spacing = options.Spacing ?? (sampler == (Sampler ?? sampler) ? Spacing : null) ?? TimestepSpacing.Uniform;
         if (spacing == TimestepSpacing.Karras && sampler is SamplerKind.Ddpm or SamplerKind.Ddim)
         {
-            throw new ModelException($"karras spacing has times between the schedule's, which {sampler.ToString().ToLowerInvariant()} does not go to; take euler or dpmpp");
+            throw new ModelException($"karras spacing has times between the schedule's, which {EnumWord.Of(sampler)} does not go to; take euler or dpmpp");
         }
 
         return options with { Sampler = sampler, Spacing = spacing, Steps = steps, Frames = frames, Fit = options.Fit ?? compatibility.Fit, Compatibility = compatibility };
@@ -202,23 +193,8 @@ public sealed record ModelConfiguration
             PictureHeight = picture?.Int("height", full.PictureHeight) ?? full.PictureHeight,
             Frames = json.Int("frames", full.Frames),
             FrameRate = json.Int("frame_rate", full.FrameRate),
-            Sampler = json.Text("sampler") switch
-            {
-                null => null,
-                "ddpm" => SamplerKind.Ddpm,
-                "ddim" => SamplerKind.Ddim,
-                "euler" => SamplerKind.Euler,
-                "dpmpp" => SamplerKind.Dpmpp,
-                var other => throw json.Error($"sampler is \"{other}\"; possible are \"ddpm\", \"ddim\", \"euler\" and \"dpmpp\""),
-            },
-            Spacing = json.Text("spacing") switch
-            {
-                null => null,
-                "uniform" => TimestepSpacing.Uniform,
-                "trailing" => TimestepSpacing.Trailing,
-                "karras" => TimestepSpacing.Karras,
-                var other => throw json.Error($"spacing is \"{other}\"; possible are \"uniform\", \"trailing\" and \"karras\""),
-            },
+            Sampler = json.Word<SamplerKind>("sampler"),
+            Spacing = json.Word<TimestepSpacing>("spacing"),
             Steps = json.Int("steps", 0, minimum: 0) is > 0 and var steps ? steps : null,
             Compatibility = json.Text("compat") switch
             {
@@ -247,8 +223,7 @@ public sealed record ModelConfiguration
         return configuration;
     }
 
-    /// <summary>Reads the autoencoder's section.</summary>
-    internal static AutoencoderOptions ReadVae(JsonOptions json)
+    private static AutoencoderOptions ReadVae(JsonOptions json)
     {
         var full = new AutoencoderOptions();
         json.Only("act_fn", "silu");
@@ -272,8 +247,7 @@ public sealed record ModelConfiguration
         return options;
     }
 
-    /// <summary>Reads CLIP's section.</summary>
-    internal static ClipVisionOptions ReadClip(JsonOptions json)
+    private static ClipVisionOptions ReadClip(JsonOptions json)
     {
         var full = new ClipVisionOptions();
         json.Only("hidden_act", "quick_gelu");
@@ -295,17 +269,11 @@ public sealed record ModelConfiguration
             : throw json.Error($"num_attention_heads {options.Heads} does not divide hidden_size {options.HiddenSize}");
     }
 
-    private static JsonOptions Section(JsonOptions? json, string name, string directory, string weightsName)
+    private static JsonOptions? OfWeights(string directory, string weightsName)
     {
-        if (json?.Section(name) is { } section)
+        if (ModelFiles.Find(directory, weightsName) is not { } weights)
         {
-            return section;
-        }
-
-        var weights = ModelFiles.Find(directory, weightsName);
-        if (weights is null)
-        {
-            return JsonOptions.Parse("{}", directory);
+            return null;
         }
 
         using var file = SafetensorsFile.Open(weights);
@@ -334,9 +302,7 @@ public sealed record ModelConfiguration
         }
     }
 
-    /// <summary>Fails unless the sizes of picture and parts fit together.</summary>
-    /// <exception cref="ModelException">They do not.</exception>
-    internal void Check(string where)
+    private void Check(string where)
     {
         var multiple = Vae.Downscale * Unet.SpaceMultiple;
         if (PictureWidth % multiple != 0 || PictureHeight % multiple != 0)

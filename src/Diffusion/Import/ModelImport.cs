@@ -1,6 +1,5 @@
 // Other people's files become a model's folder: all of it is checked before anything is written.
 using System.Globalization;
-using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
@@ -58,7 +57,6 @@ public sealed class ModelImport : IDisposable
         try
         {
             Configuration = ReadConfiguration(sources);
-            Configuration.Check(sources.Configuration ?? sources.Checkpoint);
             var checkpoint = Open(sources.Checkpoint);
             Add(ModelFiles.Unet, "U-Net", new SpaceTimeUnet(Configuration.Unet), checkpoint, sources.Averaged);
             Add(ModelFiles.Adapter, "adapter", Configuration.CreateAdapter(), checkpoint, sources.Averaged);
@@ -125,11 +123,7 @@ public sealed class ModelImport : IDisposable
         Hash(configuration);
         File.WriteAllText(Path.Combine(folder, HashFile), hashes.ToString());
 
-        void Hash(string path)
-        {
-            using var stream = File.OpenRead(path);
-            hashes.Append(CultureInfo.InvariantCulture, $"{Convert.ToHexStringLower(SHA256.HashData(stream))}  {Path.GetFileName(path)}\n");
-        }
+        void Hash(string path) => hashes.Append(CultureInfo.InvariantCulture, $"{ContentHash.Of(path)}  {Path.GetFileName(path)}\n");
     }
 
     /// <inheritdoc/>
@@ -199,21 +193,13 @@ public sealed class ModelImport : IDisposable
         return names.Count == 0 ? "; it holds no tensor" : $"; its {names.Count} tensors are called otherwise, such as {PrintableText.Of(names[0], PrintableText.MessageLength)}";
     }
 
-    private static ModelConfiguration ReadConfiguration(ImportSources sources)
+    // What the sizes file does not say of autoencoder and CLIP, their own folders may.
+    private static ModelConfiguration ReadConfiguration(ImportSources sources) => ModelConfiguration.Read(sources.Configuration, sources.Checkpoint, name => name switch
     {
-        var configuration = ModelConfiguration.FromFile(sources.Configuration, out var hasVae, out var hasClip);
-        if (!hasVae && ForeignSection(sources.Vae, "vae", s_vaeKeys, nested: null) is { } vae)
-        {
-            configuration = configuration with { Vae = ModelConfiguration.ReadVae(vae) };
-        }
-
-        if (!hasClip && ForeignSection(sources.Clip, "image_encoder", s_clipKeys, nested: "vision_config") is { } clip)
-        {
-            configuration = configuration with { Clip = ModelConfiguration.ReadClip(clip) };
-        }
-
-        return configuration;
-    }
+        "vae" => ForeignSection(sources.Vae, "vae", s_vaeKeys, nested: null),
+        "clip" => ForeignSection(sources.Clip, "image_encoder", s_clipKeys, nested: "vision_config"),
+        _ => null,
+    }) with { WeightSeed = null };
 
     // Of the dozens of keys in a published config.json, those that are sizes.
     private static JsonOptions? ForeignSection(string source, string subfolder, string[] keys, string? nested)

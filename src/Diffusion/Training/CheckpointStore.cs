@@ -1,6 +1,5 @@
 // Checkpoints on disk: each is a folder that appears whole or not at all, with a manifest of hashes to tell later whether it still is.
 using System.Globalization;
-using System.Security.Cryptography;
 using System.Text.Json;
 using FashionFlow.Gpu;
 
@@ -121,7 +120,7 @@ public sealed class CheckpointStore
             using var manifest = JsonDocument.Parse(File.ReadAllBytes(path));
             foreach (var file in manifest.RootElement.GetProperty("sha256").EnumerateObject())
             {
-                if (Hash(Path.Combine(folder, file.Name)) != file.Value.GetString())
+                if (ContentHash.Of(Path.Combine(folder, file.Name)) != file.Value.GetString())
                 {
                     return $"{file.Name} is not what {ManifestName} says";
                 }
@@ -137,7 +136,7 @@ public sealed class CheckpointStore
 
     private static void WriteManifest(string folder)
     {
-        var hashes = Directory.EnumerateFiles(folder).Order(StringComparer.Ordinal).ToDictionary(f => Path.GetFileName(f), Hash);
+        var hashes = Directory.EnumerateFiles(folder).Order(StringComparer.Ordinal).ToDictionary(f => Path.GetFileName(f), ContentHash.Of);
         AtomicFile.Write(Path.Combine(folder, ManifestName), stream =>
         {
             using var json = new Utf8JsonWriter(stream, new JsonWriterOptions { Indented = true });
@@ -152,12 +151,6 @@ public sealed class CheckpointStore
             json.WriteEndObject();
         });
         AtomicFile.SyncFolder(folder);
-    }
-
-    private static string Hash(string path)
-    {
-        using var stream = File.OpenRead(path);
-        return Convert.ToHexStringLower(SHA256.HashData(stream));
     }
 
     /// <summary>What a killed process left; nobody else writes here, as the run's folder is locked.</summary>

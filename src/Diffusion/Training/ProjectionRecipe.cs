@@ -1,8 +1,8 @@
 // All that a clip's latents and tokens depend on beside its frames: two clips of one recipe can be trained on together.
-using System.Security.Cryptography;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using FashionFlow.Gpu;
 using FashionFlow.Diffusion.Preprocessing;
 using FashionFlow.Layers;
 
@@ -38,8 +38,8 @@ public sealed record ProjectionRecipe(
     /// <exception cref="ModelException">A weights file cannot be read, or is missing without a seed in its place.</exception>
     public static ProjectionRecipe Of(ModelConfiguration configuration, string modelDirectory, CompatibilityOptions compatibility, PictureFit? fit = null) => new(
         compatibility.Name,
-        Word(compatibility.ClipRescaling),
-        Word(fit ?? compatibility.Fit),
+        EnumWord.Of(compatibility.ClipRescaling),
+        EnumWord.Of(fit ?? compatibility.Fit),
         configuration.PictureWidth,
         configuration.PictureHeight,
         new(Weights(configuration, modelDirectory, ModelFiles.Vae), configuration.Vae),
@@ -48,20 +48,16 @@ public sealed record ProjectionRecipe(
     /// <summary>The recipe as one line of JSON. Recipes are the same if these texts are.</summary>
     public string ToJson() => JsonSerializer.Serialize(this, TrainingJson.OneLine.ProjectionRecipe);
 
-    private static string Word<T>(T value)
-        where T : struct, Enum => value.ToString().ToLowerInvariant();
-
     private static string Weights(ModelConfiguration configuration, string directory, string name)
     {
         if (ModelFiles.Find(directory, name) is not { } path)
         {
-            return configuration.WeightSeed is { } seed ? $"seed {seed}, {Word(configuration.SeededStart)}" : throw ModelParts.Missing(directory, name);
+            return configuration.WeightSeed is { } seed ? $"seed {seed}, {EnumWord.Of(configuration.SeededStart)}" : throw ModelParts.Missing(directory, name);
         }
 
         try
         {
-            using var stream = File.OpenRead(path);
-            return $"sha256 {Convert.ToHexStringLower(SHA256.HashData(stream))}";
+            return $"sha256 {ContentHash.Of(path)}";
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

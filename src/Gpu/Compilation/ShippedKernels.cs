@@ -138,7 +138,7 @@ public sealed class ShippedKernels
         return changes;
     }
 
-    private static string Checksum(byte[] ptx) => Convert.ToHexStringLower(SHA256.HashData(ptx));
+    private static string Checksum(byte[] ptx) => ContentHash.Of(ptx);
 
     private static byte[] Compress(byte[] ptx)
     {

@@ -54,7 +54,34 @@ internal sealed unsafe partial class MappedFile : IDisposable
         }
     }
 
-    /// <summary>Whether an error of <see cref="Open"/> is the file's and not the program's.</summary>
+    /// <summary>Maps a file and reads what is in it; if that fails, it is closed.</summary>
+    /// <param name="path">The file.</param>
+    /// <param name="read">Makes what owns the file from now on.</param>
+    /// <param name="failure">The format's error for a file that cannot be opened.</param>
+    public static T Open<T>(string path, Func<MappedFile, T> read, Func<string, Exception, WeightFileException> failure)
+    {
+        MappedFile file;
+        try
+        {
+            file = Open(path);
+        }
+        catch (Exception e) when (IsFileError(e))
+        {
+            throw failure(Describe(e), e);
+        }
+
+        try
+        {
+            return read(file);
+        }
+        catch
+        {
+            file.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Whether an error of <see cref="Open(string)"/> is the file's and not the program's.</summary>
     public static bool IsFileError(Exception error) => error is IOException or UnauthorizedAccessException or NotSupportedException or ArgumentException;
 
     /// <summary>What such an error says, for a message that names the file.</summary>

@@ -33,7 +33,7 @@ public sealed class SafetensorsFile : WeightFile
         }
 
         // Text, read as the header's length, is far too large for one.
-        if (FileKind.Describe(file.Slice(0, (int)long.Min(file.Length, FileKind.Bytes))) is { } kind)
+        if (FileKind.Describe(file) is { } kind)
         {
             throw new SafetensorsException(SafetensorsError.HeaderTooLarge, path, kind);
         }
@@ -68,27 +68,7 @@ public sealed class SafetensorsFile : WeightFile
     /// </summary>
     /// <exception cref="SafetensorsException">It cannot be opened, or breaks a rule of the format.</exception>
     public static new SafetensorsFile Open(string path)
-    {
-        MappedFile file;
-        try
-        {
-            file = MappedFile.Open(path);
-        }
-        catch (Exception e) when (MappedFile.IsFileError(e))
-        {
-            throw new SafetensorsException(SafetensorsError.Io, path, MappedFile.Describe(e), e);
-        }
-
-        try
-        {
-            return new SafetensorsFile(path, file);
-        }
-        catch
-        {
-            file.Dispose();
-            throw;
-        }
-    }
+        => MappedFile.Open(path, file => new SafetensorsFile(path, file), (detail, cause) => new SafetensorsException(SafetensorsError.Io, path, detail, cause));
 
     /// <summary>Whether a tensor starts, in memory as in the file, at a multiple of its element's size.</summary>
     /// <exception cref="SafetensorsException">There is no such tensor.</exception>

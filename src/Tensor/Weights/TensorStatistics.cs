@@ -29,19 +29,14 @@ public sealed record TensorStatistics(
     {
         ArgumentNullException.ThrowIfNull(file);
         var total = new Sums();
-        var entry = file.Find(name);
-        var values = new double[Math.Min(ChunkElements, entry?.Shape.Count ?? 0)];
-        file.Read(name, piece =>
+        var entry = file.Require(name);
+        var values = new double[Math.Min(ChunkElements, entry.Shape.Count)];
+        file.ReadPieces(name, ChunkElements, piece =>
         {
-            var size = entry!.DType.SizeInBytes();
-            for (var done = 0; done < piece.Length; done += ChunkElements * size)
-            {
-                cancellation.ThrowIfCancellationRequested();
-                var bytes = piece.Slice(done, Math.Min(piece.Length - done, ChunkElements * size));
-                var chunk = values.AsSpan(0, bytes.Length / size);
-                Widen(entry.DType, bytes, chunk);
-                total.Add(chunk);
-            }
+            cancellation.ThrowIfCancellationRequested();
+            var chunk = values.AsSpan(0, piece.Length / entry.DType.SizeInBytes());
+            Widen(entry.DType, piece, chunk);
+            total.Add(chunk);
         });
         return total.Result();
     }

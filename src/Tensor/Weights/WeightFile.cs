@@ -95,16 +95,11 @@ public abstract class WeightFile : IDisposable
 
         var numbers = new float[PieceElements];
         var bytes = new byte[PieceElements * sizeof(float)];
-        Read(name, piece =>
+        ReadPieces(name, PieceElements, piece =>
         {
-            var size = from.SizeInBytes();
-            for (var done = 0; done < piece.Length; done += PieceElements * size)
-            {
-                var part = piece.Slice(done, int.Min(piece.Length - done, PieceElements * size));
-                var count = part.Length / size;
-                FloatingPoint.ToFloat32(from, part, numbers.AsSpan(0, count));
-                stream.Write(bytes.AsSpan(0, FloatingPoint.FromFloat32(type, numbers.AsSpan(0, count), bytes)));
-            }
+            var part = numbers.AsSpan(0, piece.Length / from.SizeInBytes());
+            FloatingPoint.ToFloat32(from, piece, part);
+            stream.Write(bytes.AsSpan(0, FloatingPoint.FromFloat32(type, part, bytes)));
         });
     }
 
@@ -113,7 +108,7 @@ public abstract class WeightFile : IDisposable
     public float[] ReadFloat32(string name)
     {
         var entry = Require(name);
-        if (!FloatingPoint.Is(entry.DType))
+        if (!entry.DType.IsFloatingPoint())
         {
             throw WrongType(entry);
         }
@@ -127,6 +122,19 @@ public abstract class WeightFile : IDisposable
             done += count;
         });
         return result;
+    }
+
+    /// <summary>As <see cref="Read"/>, in pieces of at most so many elements.</summary>
+    internal void ReadPieces(string name, int elements, Action<ReadOnlySpan<byte>> take)
+    {
+        var most = elements * Require(name).DType.SizeInBytes();
+        Read(name, piece =>
+        {
+            for (var done = 0; done < piece.Length; done += most)
+            {
+                take(piece.Slice(done, int.Min(piece.Length - done, most)));
+            }
+        });
     }
 
     /// <inheritdoc/>
@@ -145,15 +153,14 @@ public abstract class WeightFile : IDisposable
     /// <summary>The format's error for a tensor that holds no floating-point numbers.</summary>
     protected abstract WeightFileException WrongType(WeightEntry entry);
 
-    private WeightEntry Require(string name) => Find(name) ?? throw Missing(name);
+    /// <summary>A tensor of the file.</summary>
+    /// <exception cref="WeightFileException">There is none of that name.</exception>
+    internal WeightEntry Require(string name) => Find(name) ?? throw Missing(name);
 }
 
 /// <summary>The floating-point types of files, to float and back.</summary>
 internal static class FloatingPoint
 {
-    /// <summary>Whether it is one.</summary>
-    public static bool Is(DType type) => type is DType.Float32 or DType.Float64 or DType.Float16 or DType.BFloat16;
-
     /// <summary>Elements, which may lie at any byte, as floats.</summary>
     public static void ToFloat32(DType type, ReadOnlySpan<byte> bytes, Span<float> values)
     {

@@ -41,7 +41,7 @@ public sealed class PyTorchFile : WeightFile
     private PyTorchFile(string path, MappedFile file)
     {
         (_path, _file, _budget) = (path, file, new PickleBudget(path, file.Length));
-        if (FileKind.Describe(file.Slice(0, (int)long.Min(file.Length, FileKind.Bytes))) is { } kind)
+        if (FileKind.Describe(file) is { } kind)
         {
             throw Fail(PyTorchFileError.UnknownFormat, kind);
         }
@@ -84,27 +84,7 @@ public sealed class PyTorchFile : WeightFile
     /// <summary>Opens and checks a file.</summary>
     /// <exception cref="PyTorchFileException">It cannot be opened, is damaged, or holds more than tensors and plain data.</exception>
     public static new PyTorchFile Open(string path)
-    {
-        MappedFile file;
-        try
-        {
-            file = MappedFile.Open(path);
-        }
-        catch (Exception e) when (MappedFile.IsFileError(e))
-        {
-            throw new PyTorchFileException(PyTorchFileError.Io, path, MappedFile.Describe(e), e);
-        }
-
-        try
-        {
-            return new PyTorchFile(path, file);
-        }
-        catch
-        {
-            file.Dispose();
-            throw;
-        }
-    }
+        => MappedFile.Open(path, file => new PyTorchFile(path, file), (detail, cause) => new PyTorchFileException(PyTorchFileError.Io, path, detail, cause));
 
     /// <inheritdoc/>
     public override WeightEntry? Find(string name) => _tensors.GetValueOrDefault(name);
