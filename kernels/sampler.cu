@@ -1,5 +1,5 @@
-// The sampler's arithmetic: timestep embedding, one step of DDPM, DDIM or a solver of the reverse equation, frame 0 put back. The schedule's tables and the timestep
-// lie in device memory, so that one captured sequence of launches serves every step.
+// The sampler's arithmetic: timestep embedding, one step of DDPM, DDIM or a solver of the reverse equation, frame 0 put back. The
+// schedule's tables and the timestep lie in device memory, so that one captured sequence of launches serves every step.
 #include "latent_video.cuh"
 #include "root.cuh"
 
@@ -68,6 +68,22 @@ __device__ __forceinline__ int step_of(const int* index, const T* value, int str
     return index != nullptr ? index[(long long)video * stride] : (int)value[(long long)video * stride];
 }
 
+// Whether a step has nothing to compute here: beyond the frame, or in frame 0, which becomes the picture if there is one.
+template <typename T>
+__device__ __forceinline__ bool is_settled(const Place& place, int frameElements, const T* __restrict__ picture, T* __restrict__ y)
+{
+    if (place.inFrame >= frameElements)
+    {
+        return true;
+    }
+    if (picture == nullptr || place.frame != 0)
+    {
+        return false;
+    }
+    y[place.at] = picture[place.inPicture];
+    return true;
+}
+
 template <typename T>
 __device__ __forceinline__ void ddpm(
     const T* __restrict__ x, const T* __restrict__ eps, const T* __restrict__ noise, const T* __restrict__ picture,
@@ -76,13 +92,8 @@ __device__ __forceinline__ void ddpm(
     const T* __restrict__ posteriorVariance, T* __restrict__ y, int frames, int frameElements, int stepStride, int steps)
 {
     const Place place = place_of(frames, frameElements);
-    if (place.inFrame >= frameElements)
+    if (is_settled(place, frameElements, picture, y))
     {
-        return;
-    }
-    if (picture != nullptr && place.frame == 0)
-    {
-        y[place.at] = picture[place.inPicture];
         return;
     }
     const int t = held_step(step_of(stepIndex, stepValue, stepStride, place.video), steps);
@@ -135,13 +146,8 @@ __device__ __forceinline__ void ddim(
     int stepStride, int steps, T eta)
 {
     const Place place = place_of(frames, frameElements);
-    if (place.inFrame >= frameElements)
+    if (is_settled(place, frameElements, picture, y))
     {
-        return;
-    }
-    if (picture != nullptr && place.frame == 0)
-    {
-        y[place.at] = picture[place.inPicture];
         return;
     }
     const int t = held_step(step_of(stepIndex, stepValue, stepStride, place.video), steps);
@@ -215,13 +221,8 @@ __device__ __forceinline__ void multistep(
     int stepStride, int steps)
 {
     const Place place = place_of(frames, frameElements);
-    if (place.inFrame >= frameElements)
+    if (is_settled(place, frameElements, picture, y))
     {
-        return;
-    }
-    if (picture != nullptr && place.frame == 0)
-    {
-        y[place.at] = picture[place.inPicture];
         return;
     }
     const T* const row = coefficients + 5 * held_step(stepIndex[(long long)place.video * stepStride], steps);

@@ -105,16 +105,7 @@ internal static class BuiltProgram
     }
 
     /// <summary>The source tree that the tests were built in.</summary>
-    public static string SourceTree()
-    {
-        var at = AppContext.BaseDirectory;
-        while (!File.Exists(Path.Combine(at, "FashionFlow.Native.sln")))
-        {
-            at = Path.GetDirectoryName(at) ?? throw new InvalidOperationException("no source tree above the tests");
-        }
-
-        return at;
-    }
+    public static string SourceTree() => FashionFlow.Tests.SourceTree.Root;
 
     /// <summary>What a started process gives by its end.</summary>
     public static ProgramResult Wait(Process process)

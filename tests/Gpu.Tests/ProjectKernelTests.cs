@@ -117,18 +117,7 @@ public sealed partial class ProjectKernelTests
         return 0;
     }
 
-    internal static string RepositoryRoot()
-    {
-        for (var at = AppContext.BaseDirectory; at is not null; at = Path.GetDirectoryName(at))
-        {
-            if (File.Exists(Path.Combine(at, "FashionFlow.Native.sln")))
-            {
-                return at;
-            }
-        }
-
-        throw new InvalidOperationException($"no source tree above {AppContext.BaseDirectory}");
-    }
+    internal static string RepositoryRoot() => FashionFlow.Tests.SourceTree.Root;
 
     private static IEnumerable<int> ManagedSizes(KernelEntry entry)
     {

@@ -1,5 +1,4 @@
 // Where tests find the reference's stored tensors, and how ours are held against them.
-using System.Runtime.CompilerServices;
 using FashionFlow.Gpu;
 using FashionFlow.Tensors;
 using FashionFlow.Tensors.Weights;
@@ -13,18 +12,16 @@ internal static class GoldenFiles
     /// <summary>The tolerance of outputs relative to the largest stored value: ten times the reference's own distance from float64.</summary>
     public const double Tolerance = 1e-5;
 
-    private static readonly string Root = FindRoot();
-
     /// <summary>The repository's root.</summary>
-    public static string RepositoryRoot => Root;
+    public static string RepositoryRoot => SourceTree.Root;
 
     /// <summary>A file of tests/data.</summary>
-    public static string Data(string name) => Path.Combine(Root, "tests", "data", name);
+    public static string Data(string name) => Path.Combine(RepositoryRoot, "tests", "data", name);
 
     /// <summary>A file of the golden folder beside the repository; null where that is absent.</summary>
     public static string? Shared(string name)
     {
-        var path = Path.Combine(Root, "..", "shared", "golden", name);
+        var path = Path.Combine(RepositoryRoot, "..", "shared", "golden", name);
         return File.Exists(path) ? Path.GetFullPath(path) : null;
     }
 
@@ -80,19 +77,6 @@ internal static class GoldenFiles
         }
 
         return last;
-    }
-
-    private static string FindRoot([CallerFilePath] string here = "")
-    {
-        for (var folder = new DirectoryInfo(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)
-        {
-            if (File.Exists(Path.Combine(folder.FullName, "FashionFlow.Native.sln")))
-            {
-                return folder.FullName;
-            }
-        }
-
-        throw new InvalidOperationException($"the tests of {here} run outside the repository");
     }
 }
 
