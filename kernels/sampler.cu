@@ -201,17 +201,17 @@ extern "C" __global__ void ddim_step_f64(
 }
 
 template <typename T>
-__device__ __forceinline__ void clean_prediction(
-    const T* __restrict__ x, const T* __restrict__ eps, const int* __restrict__ stepIndex, const T* __restrict__ coefficients,
-    T* __restrict__ y, int frames, int frameElements, int stepStride, int steps)
+__device__ __forceinline__ void reparametrize(
+    const T* __restrict__ x, const T* __restrict__ prediction, const int* __restrict__ stepIndex, const T* __restrict__ coefficients,
+    T* __restrict__ y, int frames, int frameElements, int stepStride, int steps, int columns)
 {
     const Place place = place_of(frames, frameElements);
     if (place.inFrame >= frameElements)
     {
         return;
     }
-    const T* const row = coefficients + 5 * held_step(stepIndex[(long long)place.video * stepStride], steps);
-    y[place.at] = rounded_product(row[0], x[place.at]) + rounded_product(row[1], eps[place.at]);
+    const T* const row = coefficients + columns * held_step(stepIndex[(long long)place.video * stepStride], steps);
+    y[place.at] = rounded_product(row[0], x[place.at]) + rounded_product(row[1], prediction[place.at]);
 }
 
 template <typename T>
@@ -234,28 +234,30 @@ __device__ __forceinline__ void multistep(
     y[place.at] = value;
 }
 
-// What a step believes the clean video to be: y = a x + b eps with a, b the first two of the step's five coefficients [steps, 5]
-// (1 / sqrt(abar) and -sqrt(1 / abar - 1)). Shapes and steps as in ddpm_step. Moves 3 elements an element. Grid: (frameElements,
-// batch x frames).
-extern "C" __global__ void clean_prediction_f32(
-    const float* __restrict__ x, const float* __restrict__ eps, const int* __restrict__ stepIndex, const float* __restrict__ coefficients,
-    float* __restrict__ y, int frames, int frameElements, int stepStride, int steps)
+// What the network predicts, as another quantity of the same step: y = a x + b prediction with a, b the first two of the step's
+// coefficients [steps, columns]. 1 / sqrt(abar) and -sqrt(1 / abar - 1) make the clean video of the noise; sqrt(1 - abar) and
+// sqrt(abar) the noise of the velocity. Shapes and steps as in ddpm_step. Moves 3 elements an element. Grid: (frameElements, batch x
+// frames).
+extern "C" __global__ void reparametrize_f32(
+    const float* __restrict__ x, const float* __restrict__ prediction, const int* __restrict__ stepIndex,
+    const float* __restrict__ coefficients, float* __restrict__ y, int frames, int frameElements, int stepStride, int steps, int columns)
 {
-    clean_prediction<float>(x, eps, stepIndex, coefficients, y, frames, frameElements, stepStride, steps);
+    reparametrize<float>(x, prediction, stepIndex, coefficients, y, frames, frameElements, stepStride, steps, columns);
 }
 
-// What a step believes the clean video to be: y = a x + b eps with a, b the first two of the step's five coefficients [steps, 5]
-// (1 / sqrt(abar) and -sqrt(1 / abar - 1)). Shapes and steps as in ddpm_step. Moves 3 elements an element. Grid: (frameElements,
-// batch x frames).
-extern "C" __global__ void clean_prediction_f64(
-    const double* __restrict__ x, const double* __restrict__ eps, const int* __restrict__ stepIndex, const double* __restrict__ coefficients,
-    double* __restrict__ y, int frames, int frameElements, int stepStride, int steps)
+// What the network predicts, as another quantity of the same step: y = a x + b prediction with a, b the first two of the step's
+// coefficients [steps, columns]. 1 / sqrt(abar) and -sqrt(1 / abar - 1) make the clean video of the noise; sqrt(1 - abar) and
+// sqrt(abar) the noise of the velocity. Shapes and steps as in ddpm_step. Moves 3 elements an element. Grid: (frameElements, batch x
+// frames).
+extern "C" __global__ void reparametrize_f64(
+    const double* __restrict__ x, const double* __restrict__ prediction, const int* __restrict__ stepIndex,
+    const double* __restrict__ coefficients, double* __restrict__ y, int frames, int frameElements, int stepStride, int steps, int columns)
 {
-    clean_prediction<double>(x, eps, stepIndex, coefficients, y, frames, frameElements, stepStride, steps);
+    reparametrize<double>(x, prediction, stepIndex, coefficients, y, frames, frameElements, stepStride, steps, columns);
 }
 
 // A step of a solver that remembers one step: y = c x + d clean + e before, with c, d, e the last three of the step's five coefficients
-// [steps, 5]; clean is clean_prediction's result, before the one of the step before or null, where e counts as 0. Shapes, frame 0
+// [steps, 5]; clean is what reparametrize made of the noise, before what it made at the step before or null, where e counts as 0. Shapes, frame 0
 // and steps as in ddpm_step. Moves 3 or 4 elements an element. Grid: (frameElements, batch x frames).
 extern "C" __global__ void multistep_f32(
     const float* __restrict__ x, const float* __restrict__ clean, const float* __restrict__ before, const float* __restrict__ picture,
@@ -266,7 +268,7 @@ extern "C" __global__ void multistep_f32(
 }
 
 // A step of a solver that remembers one step: y = c x + d clean + e before, with c, d, e the last three of the step's five coefficients
-// [steps, 5]; clean is clean_prediction's result, before the one of the step before or null, where e counts as 0. Shapes, frame 0
+// [steps, 5]; clean is what reparametrize made of the noise, before what it made at the step before or null, where e counts as 0. Shapes, frame 0
 // and steps as in ddpm_step. Moves 3 or 4 elements an element. Grid: (frameElements, batch x frames).
 extern "C" __global__ void multistep_f64(
     const double* __restrict__ x, const double* __restrict__ clean, const double* __restrict__ before, const double* __restrict__ picture,

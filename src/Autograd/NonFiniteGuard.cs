@@ -14,8 +14,21 @@ public sealed class NonFiniteException : Exception
         : base($"{(isBackward ? "the backward pass of " : "")}{operation} gave a value that is infinite or no number; it came from {call ?? "the host"}")
         => (Operation, IsBackward, Call) = (operation, isBackward, call?.ToString());
 
-    /// <summary>The operator.</summary>
-    public string Operation { get; }
+    /// <summary>The error at its place in a larger piece of work.</summary>
+    /// <param name="where">The place.</param>
+    /// <param name="error">What was found there.</param>
+    public NonFiniteException(string where, NonFiniteException error)
+        : base($"{where}: {error.Message}", error)
+        => (Operation, IsBackward, Call) = (error.Operation, error.IsBackward, error.Call);
+
+    /// <summary>An error whose operator is not known.</summary>
+    public NonFiniteException(string message)
+        : base(message)
+    {
+    }
+
+    /// <summary>The operator; null where it is not known.</summary>
+    public string? Operation { get; }
 
     /// <summary>Whether its backward gave the value.</summary>
     public bool IsBackward { get; }
@@ -45,6 +58,14 @@ public sealed class NonFiniteGuard : IDisposable
     /// <summary>Stops looking.</summary>
     public void Dispose() => t_current = _enclosing;
 
+    /// <summary>Whether every value of a floating-point tensor is a finite number. It waits for the device.</summary>
+    public static bool IsFinite(Tensor tensor)
+    {
+        using var found = TensorScope.Detach(Tensor.Zeros(tensor.Context, [1], Gpu.DType.Int32));
+        Ops.FindNonFinite(tensor, found);
+        return found.ToArray<int>()[0] == 0;
+    }
+
     /// <summary>Looks at a tensor, if somebody asked for it.</summary>
     /// <exception cref="NonFiniteException">It holds a number that is none.</exception>
     internal static void Check(string operation, Tensor tensor, bool isBackward)
@@ -55,9 +76,7 @@ public sealed class NonFiniteGuard : IDisposable
         }
 
         var call = tensor.Context.Device.Kernels.LastCall;
-        using var found = TensorScope.Detach(Tensor.Zeros(tensor.Context, [1], Gpu.DType.Int32));
-        Ops.FindNonFinite(tensor, found);
-        if (found.ToArray<int>()[0] != 0)
+        if (!IsFinite(tensor))
         {
             throw new NonFiniteException(operation, isBackward, call);
         }

@@ -133,16 +133,21 @@ public static partial class Ops
         return y;
     }
 
-    /// <summary>What a step believes the clean video to be: a x + b eps, a and b the first two of the step's coefficients.</summary>
+    /// <summary>
+    /// What the network predicts, as another quantity of the same step: a x + b prediction, a and b the first two of the step's
+    /// coefficients. With 1 / alpha and -sigma / alpha it is the clean video of a prediction of the noise, with sigma and alpha the
+    /// noise of a prediction of the velocity (Salimans and Ho 2022, appendix D).
+    /// </summary>
     /// <param name="x">The latent video [b, f, h, w, c].</param>
-    /// <param name="eps">The network's prediction of its noise, of x's shape.</param>
+    /// <param name="prediction">The network's prediction, of x's shape.</param>
     /// <param name="step">The step as Int32 [1] or [b], held inside the table.</param>
-    /// <param name="coefficients">[steps, 5], of x's element type.</param>
+    /// <param name="coefficients">[steps, 2 or more], of x's element type.</param>
     /// <returns>Of x's shape.</returns>
-    public static Tensor CleanPrediction(Tensor x, Tensor eps, Tensor step, Tensor coefficients)
+    public static Tensor Reparametrize(Tensor x, Tensor prediction, Tensor step, Tensor coefficients)
     {
-        var steps = CheckCoefficients(x, step, coefficients);
-        var place = CheckStep(x, eps, noise: null, step, firstFrame: null);
+        Require(coefficients.Shape.Rank == 2 && coefficients.Shape[0] > 0 && coefficients.Shape[1] >= 2, $"coefficients must be [steps, 2 or more], not {coefficients.Shape}");
+        var (steps, columns) = CheckCoefficients(x, step, coefficients);
+        var place = CheckStep(x, prediction, noise: null, step, firstFrame: null);
         var y = Tensor.Empty(x.Context, x.Shape, x.DType);
         if (y.Count == 0)
         {
@@ -151,15 +156,15 @@ public static partial class Ops
 
         if (x.DType == DType.Float32)
         {
-            SamplerKernels.CleanPredictionF32(
-                x.Context.Stream, place.Launch, x.Pointer<float>(), eps.Pointer<float>(), step.Pointer<int>(), coefficients.Pointer<float>(),
-                y.Pointer<float>(), place.Frames, place.FrameElements, place.StepStride, steps);
+            SamplerKernels.ReparametrizeF32(
+                x.Context.Stream, place.Launch, x.Pointer<float>(), prediction.Pointer<float>(), step.Pointer<int>(), coefficients.Pointer<float>(),
+                y.Pointer<float>(), place.Frames, place.FrameElements, place.StepStride, steps, columns);
         }
         else
         {
-            SamplerKernels.CleanPredictionF64(
-                x.Context.Stream, place.Launch, x.Pointer<double>(), eps.Pointer<double>(), step.Pointer<int>(), coefficients.Pointer<double>(),
-                y.Pointer<double>(), place.Frames, place.FrameElements, place.StepStride, steps);
+            SamplerKernels.ReparametrizeF64(
+                x.Context.Stream, place.Launch, x.Pointer<double>(), prediction.Pointer<double>(), step.Pointer<int>(), coefficients.Pointer<double>(),
+                y.Pointer<double>(), place.Frames, place.FrameElements, place.StepStride, steps, columns);
         }
 
         return y;
@@ -170,15 +175,16 @@ public static partial class Ops
     /// and frame 0 put back.
     /// </summary>
     /// <param name="x">The latent video [b, f, h, w, c].</param>
-    /// <param name="clean">What <see cref="CleanPrediction"/> says of it, of x's shape.</param>
-    /// <param name="before">What it said at the step before; null leaves that out.</param>
+    /// <param name="clean">What <see cref="Reparametrize"/> makes of it, of x's shape.</param>
+    /// <param name="before">What it was at the step before; null leaves that out.</param>
     /// <param name="step">The step as Int32 [1] or [b], held inside the table.</param>
     /// <param name="coefficients">[steps, 5], of x's element type.</param>
     /// <param name="firstFrame">What frame 0 becomes, [b, h, w, c] or [b, 1, h, w, c]; null leaves the step's own result.</param>
     /// <returns>The video at the next step.</returns>
     public static Tensor MultistepStep(Tensor x, Tensor clean, Tensor? before, Tensor step, Tensor coefficients, Tensor? firstFrame = null)
     {
-        var steps = CheckCoefficients(x, step, coefficients);
+        Require(coefficients.Shape.Rank == 2 && coefficients.Shape[0] > 0 && coefficients.Shape[1] == 5, $"coefficients must be [steps, 5], not {coefficients.Shape}");
+        var (steps, _) = CheckCoefficients(x, step, coefficients);
         var place = CheckStep(x, clean, before, step, firstFrame);
         var y = Tensor.Empty(x.Context, x.Shape, x.DType);
         if (y.Count == 0)
@@ -229,12 +235,11 @@ public static partial class Ops
         }
     }
 
-    private static int CheckCoefficients(Tensor x, Tensor step, Tensor coefficients, [CallerMemberName] string operation = "")
+    private static (int Steps, int Columns) CheckCoefficients(Tensor x, Tensor step, Tensor coefficients, [CallerMemberName] string operation = "")
     {
-        Require(coefficients.Shape.Rank == 2 && coefficients.Shape[0] > 0 && coefficients.Shape[1] == 5, $"coefficients must be [steps, 5], not {coefficients.Shape}", operation);
         RequireAlike(x, coefficients, operation);
         Require(step.DType == DType.Int32, $"the step must be Int32, not {step.DType}", operation);
-        return coefficients.Shape[0];
+        return (coefficients.Shape[0], coefficients.Shape[1]);
     }
 
     private static int CheckTables(string operation, Tensor x, params ReadOnlySpan<Tensor> tables)

@@ -66,7 +66,7 @@ internal static partial class Probe
         var video = Ops.Randn(context, [1, frames, Model.LatentHeight, Model.LatentWidth, 4], seed: 3, "latents");
         var output = new VideoOutput(target, VideoFormat.ForPath(target) ?? VideoFormat.Png, Overwrite: false) { WithContactSheet = true };
         using var files = new VideoFiles(output, framesPerSecond: 25, frames, cancellation);
-        pipeline.Decode(video, progress: null, (_, frame) => files.Write(frame), cancellation);
+        pipeline.Decode(video, progress: null, (_, frame) => files.Write(frame), cancellationToken: cancellation);
         files.Complete(Recipes.Any(), new SidecarPaths("/a", "/b"), cancellation);
     }
 

@@ -106,6 +106,7 @@ public sealed class ModelConfigurationTests
     [TestCase("""{ "start": "warm" }""", "\"random\" and \"training\"")]
     [TestCase("""{ "sampler": "heun" }""", "sampler is \"heun\"; possible are \"ddpm\", \"ddim\", \"euler\" and \"dpmpp\"")]
     [TestCase("""{ "spacing": "even" }""", "spacing is \"even\"; possible are \"uniform\", \"trailing\" and \"karras\"")]
+    [TestCase("""{ "schedule": { "prediction_type": "sample" } }""", "prediction_type is \"sample\"; possible are \"epsilon\" and \"v_prediction\"")]
     [TestCase("""{ "sampler": "DDIM" }""", "sampler is \"DDIM\"; possible are")]
     [TestCase("""{ "sampler": 1 }""", "sampler must be a text, not 1")]
     [TestCase("""{ "compat": "mine" }""", "compat is \"mine\"; possible are \"fashionflow\" and \"fixed\"")]
@@ -119,6 +120,16 @@ public sealed class ModelConfigurationTests
         Write(folder, json);
         var error = Assert.Throws<ModelException>(() => ModelConfiguration.ForDirectory(folder.Path));
         Assert.That(error!.Message, Does.StartWith(folder["config.json"]).And.Contain(expected).And.Not.Contain("\n"));
+    }
+
+    [TestCase("""{ "schedule": { "beta_end": 0.01 } }""", PredictionType.Epsilon)]
+    [TestCase("""{ "schedule": { "prediction_type": "epsilon" } }""", PredictionType.Epsilon)]
+    [TestCase("""{ "schedule": { "prediction_type": "v_prediction" } }""", PredictionType.Velocity)]
+    public void What_a_network_predicts_is_the_noise_unless_its_model_says_otherwise(string json, PredictionType expected)
+    {
+        using var folder = new TemporaryFolder();
+        Write(folder, json);
+        Assert.That(ModelConfiguration.ForDirectory(folder.Path).Schedule.Prediction, Is.EqualTo(expected));
     }
 
     [Test]

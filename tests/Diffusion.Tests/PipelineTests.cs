@@ -35,6 +35,60 @@ public sealed class PipelineTests
         context.CheckLeaks();
     }
 
+    // The state goes through host memory, as it does when a file holds it.
+    [TestCase(SamplerKind.Ddpm, PredictionType.Epsilon)]
+    [TestCase(SamplerKind.Ddim, PredictionType.Velocity)]
+    [TestCase(SamplerKind.Dpmpp, PredictionType.Epsilon)]
+    [TestCase(SamplerKind.Dpmpp, PredictionType.Velocity)]
+    public void Sampling_goes_on_from_any_step_to_the_same_bits(SamplerKind kind, PredictionType prediction)
+    {
+        var configuration = TinyModel.Configuration with { Schedule = new ScheduleOptions(Prediction: prediction) };
+        var options = Short with { Sampler = kind, Steps = 5 };
+        using var context = GoldenFiles.OpenChecked();
+        using (var pipeline = FashionFlowPipeline.Create(context, configuration))
+        {
+            var kept = new List<(int Done, float[]?[] Values)>();
+            float[] whole;
+            using (var state = pipeline.Begin(TinyModel.Picture(), options, hooks: null, progress: null))
+            {
+                pipeline.Sample(
+                    state, options, new SamplingHooks { AfterStep = s => kept.Add((s.StepsDone, [.. new[] { s.Video, s.Picture, s.Conditioning, s.Memory }.Select(t => t?.ToArray<float>())])) }, progress: null);
+                whole = state.Video.ToArray<float>();
+                Assert.That(kept.Select(k => k.Done), Is.EqualTo(new[] { 1, 2, 3, 4, 5 }));
+                Assert.That(state.Memory is not null, Is.EqualTo(kind == SamplerKind.Dpmpp));
+                foreach (var (done, values) in kept)
+                {
+                    var shapes = new[] { state.Video.Shape, state.Picture.Shape, state.Conditioning.Shape, state.Video.Shape };
+                    var tensors = values.Select((v, i) => v is null ? null : Tensor.FromArray<float>(context, v, shapes[i])).ToArray();
+                    using var again = new SamplingState(done, tensors[0]!, tensors[1]!, tensors[2]!, tensors[3]);
+                    pipeline.Sample(again, options, hooks: null, progress: null);
+                    Assert.That(again.Video.ToArray<float>(), Is.EqualTo(whole), $"from step {done} on");
+                }
+            }
+        }
+
+        context.CheckLeaks();
+    }
+
+    [Test]
+    public void The_clean_video_is_shown_when_it_is_wanted_and_is_the_result_behind_DDIM_s_last_step()
+    {
+        using var context = GoldenFiles.OpenChecked();
+        foreach (var prediction in new[] { PredictionType.Epsilon, PredictionType.Velocity })
+        {
+            using var pipeline = FashionFlowPipeline.Create(context, TinyModel.Configuration with { Schedule = new ScheduleOptions(Prediction: prediction) });
+            using var state = pipeline.Begin(TinyModel.Picture(), Short, hooks: null, progress: null);
+            var shown = new List<(int Done, float[] Clean)>();
+            var hooks = new SamplingHooks { WantsClean = done => done != 2, ShowClean = (done, video) => shown.Add((done, video.ToArray<float>())) };
+            pipeline.Sample(state, Short, hooks, progress: null);
+            var result = state.Video.ToArray<float>();
+            Assert.That(shown.Select(s => s.Done), Is.EqualTo(new[] { 1, 3 }));
+
+            // One formula in two ways: a handful of roundings of values of the size of the largest.
+            Assert.That(shown[^1].Clean, Is.EqualTo(result).Within(1e-5 * result.Max(Math.Abs)));
+        }
+    }
+
     [Test]
     public void Same_seed_gives_the_same_frames_and_another_seed_others()
     {

@@ -68,7 +68,7 @@ internal sealed class SampleMaker : IDisposable
         };
         var video = new VideoSampler(_context, _configuration, _task.Unet).Sample(first, conditioning, options, progress: null, cancellation);
         var frames = new List<Rgb8Image>();
-        VideoDecoder.Decode(_vae, video, progress: null, (_, frame) => frames.Add(Copy(frame)), cancellation);
+        VideoDecoder.Decode(_vae, video, progress: null, (_, frame) => frames.Add(Copy(frame)), cancellationToken: cancellation);
         PendingOutput.MakeFolder(_run.Samples);
         var path = Path.Combine(_run.Samples, string.Create(CultureInfo.InvariantCulture, $"step-{step:00000000}"));
         Encode(frames, VideoFormat.Mp4, path + VideoFormat.Mp4.Extension, cancellation);

@@ -25,7 +25,13 @@ internal static class ConfigurationWriter
         json["unet"] = Unet(c.Unet);
         json["vae"] = Vae(c.Vae);
         json["clip"] = Clip(c.Clip);
-        json["schedule"] = new JsonObject { ["timesteps"] = c.Schedule.Timesteps, ["beta_start"] = c.Schedule.BetaStart, ["beta_end"] = c.Schedule.BetaEnd };
+        json["schedule"] = new JsonObject
+        {
+            ["timesteps"] = c.Schedule.Timesteps,
+            ["beta_start"] = c.Schedule.BetaStart,
+            ["beta_end"] = c.Schedule.BetaEnd,
+            [ScheduleOptions.PredictionKey] = c.Schedule.Prediction == PredictionType.Velocity ? ScheduleOptions.Velocity : ScheduleOptions.Epsilon,
+        };
         return json.ToJsonString(s_indented) + "\n";
     }
 

@@ -14,11 +14,29 @@ public enum SeededStart
     Random,
 }
 
+/// <summary>What a network tells of a noisy video alpha x + sigma noise.</summary>
+public enum PredictionType
+{
+    /// <summary>The noise (Ho et al. 2020), the reference's; <c>"epsilon"</c> in configurations, as diffusers says.</summary>
+    Epsilon,
+
+    /// <summary>
+    /// The velocity alpha noise - sigma x (Salimans and Ho 2022): where nearly all is noise, it is the clean video that is learned, of
+    /// which an error in the noise would say nothing. <c>"v_prediction"</c> in configurations.
+    /// </summary>
+    Velocity,
+}
+
 /// <summary>The noise schedule's parameters.</summary>
 /// <param name="Timesteps">Steps T of the forward process.</param>
 /// <param name="BetaStart">The first beta.</param>
 /// <param name="BetaEnd">The last beta.</param>
-public sealed record ScheduleOptions(int Timesteps = 1000, double BetaStart = 1e-4, double BetaEnd = 0.02);
+/// <param name="Prediction">What the network was trained to tell.</param>
+public sealed record ScheduleOptions(int Timesteps = 1000, double BetaStart = 1e-4, double BetaEnd = 0.02, PredictionType Prediction = PredictionType.Epsilon)
+{
+    /// <summary>How configurations spell <see cref="Prediction"/>.</summary>
+    internal const string PredictionKey = "prediction_type", Epsilon = "epsilon", Velocity = "v_prediction";
+}
 
 /// <summary>
 /// A whole model: the sizes of its four networks, the picture and the schedule. Each network's section comes from
@@ -216,7 +234,14 @@ public sealed record ModelConfiguration
                 : new ScheduleOptions(
                     schedule.Int("timesteps", full.Schedule.Timesteps, minimum: 2),
                     schedule.Double("beta_start", full.Schedule.BetaStart),
-                    schedule.Double("beta_end", full.Schedule.BetaEnd)),
+                    schedule.Double("beta_end", full.Schedule.BetaEnd),
+                    schedule.Text(ScheduleOptions.PredictionKey) switch
+                    {
+                        null or ScheduleOptions.Epsilon => PredictionType.Epsilon,
+                        ScheduleOptions.Velocity => PredictionType.Velocity,
+                        var other => throw schedule.Error(
+                            $"{ScheduleOptions.PredictionKey} is \"{other}\"; possible are \"{ScheduleOptions.Epsilon}\" and \"{ScheduleOptions.Velocity}\""),
+                    }),
         };
         picture?.RejectUnknown();
         schedule?.RejectUnknown();

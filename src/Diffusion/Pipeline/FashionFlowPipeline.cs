@@ -1,11 +1,28 @@
 // From a still picture to the frames of a video: CLIP and autoencoder, adapter, sampling around the U-Net (VideoSampler), decoding
-// (VideoDecoder).
+// (VideoDecoder). Each of the three stages can be called alone, for runs that go on where others stopped.
 using FashionFlow.Diffusion.Preprocessing;
 using FashionFlow.Layers;
 using FashionFlow.Tensors;
 using FashionFlow.Tensors.Weights;
 
 namespace FashionFlow.Diffusion;
+
+/// <summary>The networks of a pipeline, for those who need less than all of them.</summary>
+[Flags]
+public enum PipelineParts
+{
+    /// <summary>The autoencoder: what decoding needs.</summary>
+    Autoencoder = 1,
+
+    /// <summary>The U-Net: with the autoencoder, what going on with a video needs.</summary>
+    Unet = 2,
+
+    /// <summary>CLIP and the adapter: what a new picture needs besides.</summary>
+    Conditioning = 4,
+
+    /// <summary>All.</summary>
+    All = Autoencoder | Unet | Conditioning,
+}
 
 /// <summary>
 /// The reference's model as a whole. <see cref="Load(DeviceContext, string)"/> once, <see cref="Generate"/> as often as wanted; one thread at a time.
@@ -36,13 +53,17 @@ public sealed class FashionFlowPipeline : IDisposable
     /// <exception cref="ModelException">The directory or its configuration is not usable, or a file is missing.</exception>
     /// <exception cref="WeightLoadException">A file's parameters do not fit.</exception>
     /// <exception cref="SafetensorsException">A file is damaged.</exception>
-    public static FashionFlowPipeline Load(DeviceContext context, string modelDirectory)
-        => Load(context, ModelConfiguration.ForDirectory(modelDirectory), modelDirectory);
+    public static FashionFlowPipeline Load(DeviceContext context, string modelDirectory) => Load(context, modelDirectory, PipelineParts.All);
+
+    /// <summary>Loads some of a model directory's networks.</summary>
+    /// <inheritdoc cref="Load(DeviceContext, string)"/>
+    public static FashionFlowPipeline Load(DeviceContext context, string modelDirectory, PipelineParts parts)
+        => Load(context, ModelConfiguration.ForDirectory(modelDirectory), modelDirectory, parts);
 
     /// <summary>Makes a model of seeded weights alone.</summary>
     /// <exception cref="ModelException">The configuration has no seed.</exception>
     public static FashionFlowPipeline Create(DeviceContext context, ModelConfiguration configuration)
-        => Load(context, configuration, modelDirectory: null);
+        => Load(context, configuration, modelDirectory: null, PipelineParts.All);
 
     /// <summary>Checks options against the model, before any work is done.</summary>
     /// <returns>The options with the model's choices filled in.</returns>
@@ -63,16 +84,43 @@ public sealed class FashionFlowPipeline : IDisposable
         Action<int, Rgb8Image> onFrame,
         CancellationToken cancellationToken = default)
     {
+        using var state = Begin(picture, options, hooks: null, progress, cancellationToken);
+        Sample(state, options, hooks: null, progress, cancellationToken);
+        Decode(state.Video, progress, onFrame, checksFinite: false, cancellationToken);
+    }
+
+    /// <summary>The first stage of <see cref="Generate"/>: the picture is encoded, and its video is noise.</summary>
+    /// <returns>The state before the first step; the caller disposes it.</returns>
+    /// <inheritdoc cref="Sample"/>
+    public SamplingState Begin(
+        Rgb8Image picture, GenerationOptions options, SamplingHooks? hooks, IProgress<GenerationProgress>? progress, CancellationToken cancellationToken = default)
+    {
         var o = Resolve(options);
         cancellationToken.ThrowIfCancellationRequested();
-        var videoSampler = new VideoSampler(_context, Configuration, _unet);
-        using var sampler = videoSampler.CreateSampler(o);
+        var sampler = new VideoSampler(_context, Configuration, _unet);
+        sampler.CreateSampler(o).Dispose();
         using var scope = TensorScope.Begin();
         progress?.Report(new GenerationProgress(GenerationStage.Encoding, 0, 1));
-        var (latent, context) = Encode(picture, o);
+        var (latent, context) = Encode(picture, o, hooks?.ChecksFinite ?? false);
         progress?.Report(new GenerationProgress(GenerationStage.Encoding, 1, 1));
-        var video = videoSampler.Sample(sampler, latent, context, o, progress, cancellationToken);
-        Decode(video, progress, onFrame, cancellationToken);
+        return sampler.Begin(latent, context, o);
+    }
+
+    /// <summary>The second stage of <see cref="Generate"/>: takes the steps that a video lacks.</summary>
+    /// <param name="state">Where the video is; it is moved on in place, also by a call that is cancelled.</param>
+    /// <param name="options">The choices that it was begun with.</param>
+    /// <param name="hooks">What looks on; null for nothing.</param>
+    /// <param name="progress">Told after each step, on this thread.</param>
+    /// <param name="cancellationToken">Looked at between steps.</param>
+    /// <exception cref="ModelException">The options do not fit the model; nothing was done.</exception>
+    /// <exception cref="Autograd.NonFiniteException">A value is infinite or no number, and the hooks ask for a look.</exception>
+    public void Sample(
+        SamplingState state, GenerationOptions options, SamplingHooks? hooks, IProgress<GenerationProgress>? progress, CancellationToken cancellationToken = default)
+    {
+        var o = Resolve(options);
+        var sampler = new VideoSampler(_context, Configuration, _unet);
+        using var plan = sampler.CreateSampler(o);
+        sampler.Sample(plan, state, o, hooks, progress, cancellationToken);
     }
 
     /// <summary>
@@ -106,13 +154,28 @@ public sealed class FashionFlowPipeline : IDisposable
         return Ops.NormalizeRows(pooled.Reshape(1, pooled.Shape[2])).ToArray<float>();
     }
 
-    /// <summary>Decodes a latent video frame by frame: beside the latents, memory does not grow with its length.</summary>
+    /// <summary>The last stage of <see cref="Generate"/>: decodes a latent video frame by frame. Beside the latents, memory does not grow with its length.</summary>
     /// <param name="video">The latents [1, f, h, w, c], scaled as sampling leaves them.</param>
     /// <param name="progress">Told after each frame, on this thread.</param>
     /// <param name="onFrame">Gets each frame as soon as it is decoded, in order. Its memory is used for the next one: copy what is to be kept.</param>
+    /// <param name="checksFinite">Whether to search for values that are infinite or no number.</param>
     /// <param name="cancellationToken">Looked at between frames.</param>
-    public void Decode(Tensor video, IProgress<GenerationProgress>? progress, Action<int, Rgb8Image> onFrame, CancellationToken cancellationToken = default)
-        => VideoDecoder.Decode(_vae, video, progress, onFrame, cancellationToken);
+    /// <exception cref="Autograd.NonFiniteException">There is one.</exception>
+    public void Decode(
+        Tensor video, IProgress<GenerationProgress>? progress, Action<int, Rgb8Image> onFrame, bool checksFinite = false, CancellationToken cancellationToken = default)
+        => VideoDecoder.Decode(_vae, video, progress, onFrame, checksFinite, cancellationToken);
+
+    /// <summary>Decodes one frame of a latent video.</summary>
+    /// <param name="video">The latents [1, f, h, w, c], scaled.</param>
+    /// <param name="index">The frame.</param>
+    public Rgb8Image DecodeFrame(Tensor video, int index)
+    {
+        var s = video.Shape;
+        var picture = new Rgb8Image(Configuration.PictureWidth, Configuration.PictureHeight);
+        using var scope = TensorScope.Begin();
+        VideoDecoder.DecodeFrame(_vae, video.Reshape(s[1], s[2], s[3], s[4]), index, picture);
+        return picture;
+    }
 
     /// <summary>Frees the weights.</summary>
     public void Dispose()
@@ -123,15 +186,15 @@ public sealed class FashionFlowPipeline : IDisposable
         _clip.Dispose();
     }
 
-    private static FashionFlowPipeline Load(DeviceContext context, ModelConfiguration configuration, string? modelDirectory)
+    private static FashionFlowPipeline Load(DeviceContext context, ModelConfiguration configuration, string? modelDirectory, PipelineParts parts)
     {
         var pipeline = new FashionFlowPipeline(context, configuration);
         try
         {
-            ModelParts.Load(pipeline._unet, ModelFiles.Unet, context, configuration, modelDirectory);
-            ModelParts.Load(pipeline._adapter, ModelFiles.Adapter, context, configuration, modelDirectory);
-            ModelParts.Load(pipeline._vae, ModelFiles.Vae, context, configuration, modelDirectory);
-            ModelParts.Load(pipeline._clip, ModelFiles.Clip, context, configuration, modelDirectory);
+            Load(PipelineParts.Unet, pipeline._unet, ModelFiles.Unet);
+            Load(PipelineParts.Conditioning, pipeline._adapter, ModelFiles.Adapter);
+            Load(PipelineParts.Autoencoder, pipeline._vae, ModelFiles.Vae);
+            Load(PipelineParts.Conditioning, pipeline._clip, ModelFiles.Clip);
             return pipeline;
         }
         catch
@@ -139,18 +202,29 @@ public sealed class FashionFlowPipeline : IDisposable
             pipeline.Dispose();
             throw;
         }
+
+        void Load(PipelineParts part, Module module, string file)
+        {
+            if (parts.HasFlag(part))
+            {
+                ModelParts.Load(module, file, context, configuration, modelDirectory);
+            }
+        }
     }
 
     /// <summary>The picture's latent [1, h, w, c], scaled, and its context [1, n, d].</summary>
-    private (Tensor Latent, Tensor Context) Encode(Rgb8Image picture, GenerationOptions o)
+    private (Tensor Latent, Tensor Context) Encode(Rgb8Image picture, GenerationOptions o, bool checksFinite)
     {
+        const string When = "the picture";
         using var scope = TensorScope.Begin();
         var resized = Fit(picture, o);
-        var moments = Moments(resized);
+        var moments = FiniteCheck.Run(checksFinite, _vae, "vae", When, () => Moments(resized));
         var latent = SampleLatent(moments, o.Seed, "latent");
 
         // The adapter sees a latent of its own: the reference encodes the picture twice, and so samples twice.
-        var context = _adapter.Forward(Tokens(resized, o), SampleLatent(moments, o.Seed, "adapter latent"));
+        var tokens = FiniteCheck.Run(checksFinite, _clip, "clip", When, () => Tokens(resized, o));
+        var adapted = SampleLatent(moments, o.Seed, "adapter latent");
+        var context = FiniteCheck.Run(checksFinite, _adapter, "adapter", When, () => _adapter.Forward(tokens, adapted));
         return (scope.Keep(latent), scope.Keep(context));
     }
 

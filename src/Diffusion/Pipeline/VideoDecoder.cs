@@ -13,12 +13,14 @@ public static class VideoDecoder
     /// <param name="video">The latents [1, f, h, w, c], scaled as sampling leaves them.</param>
     /// <param name="progress">Told after each frame, on this thread.</param>
     /// <param name="onFrame">Gets each frame as soon as it is decoded, in order. Its memory is used for the next one: copy what is to be kept.</param>
+    /// <param name="checksFinite">Whether to search for values that are infinite or no number.</param>
     /// <param name="cancellationToken">Looked at between frames.</param>
     public static void Decode(
         AutoencoderKl vae,
         Tensor video,
         IProgress<GenerationProgress>? progress,
         Action<int, Rgb8Image> onFrame,
+        bool checksFinite = false,
         CancellationToken cancellationToken = default)
     {
         using var scope = TensorScope.Begin();
@@ -29,17 +31,18 @@ public static class VideoDecoder
         for (var i = 0; i < s[1]; i++)
         {
             cancellationToken.ThrowIfCancellationRequested();
-            DecodeFrame(vae, frames, i, picture);
+            DecodeFrame(vae, frames, i, picture, checksFinite);
             onFrame(i, picture);
             progress?.Report(new GenerationProgress(GenerationStage.Decoding, i + 1, s[1]));
         }
     }
 
     /// <summary>Decodes one of the latents [f, h, w, c] into <paramref name="picture"/>.</summary>
-    private static void DecodeFrame(AutoencoderKl vae, Tensor frames, int index, Rgb8Image picture)
+    internal static void DecodeFrame(AutoencoderKl vae, Tensor frames, int index, Rgb8Image picture, bool checksFinite = false)
     {
         using var scope = TensorScope.Begin();
         var latent = Ops.Scale(frames.Narrow(index, 1), 1 / vae.Options.ScalingFactor);
-        Ops.ToRgb8(vae.Decode(latent)).CopyTo<byte>(picture.Data);
+        var decoded = FiniteCheck.Run(checksFinite, vae, "vae", $"frame {index}", () => vae.Decode(latent));
+        Ops.ToRgb8(decoded).CopyTo<byte>(picture.Data);
     }
 }

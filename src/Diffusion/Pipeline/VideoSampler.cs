@@ -1,4 +1,5 @@
 // Sampling: from noise to a latent video, the U-Net around and around.
+using FashionFlow.Layers;
 using FashionFlow.Tensors;
 
 namespace FashionFlow.Diffusion;
@@ -26,7 +27,10 @@ public sealed class VideoSampler(DeviceContext context, ModelConfiguration confi
     {
         var o = configuration.Resolve(options);
         using var sampler = CreateSampler(o);
-        return Sample(sampler, latent, conditioning, o, progress, cancellationToken);
+        using var scope = TensorScope.Begin();
+        using var state = Begin(latent.AddReference(), conditioning.AddReference(), o);
+        Sample(sampler, state, o, hooks: null, progress, cancellationToken);
+        return scope.Keep(state.Video.AddReference());
     }
 
     /// <summary>The sampler that options name, so that those which do not fit are refused before any work is done.</summary>
@@ -36,7 +40,7 @@ public sealed class VideoSampler(DeviceContext context, ModelConfiguration confi
     {
         var schedule = new NoiseSchedule(configuration.Schedule, o.Compatibility!.SchedulePrecision);
         var points = schedule.Points(o.Steps!.Value, o.Spacing!.Value);
-        return o.Sampler switch
+        ISampler sampler = o.Sampler switch
         {
             SamplerKind.Ddpm => new DdpmSampler(context, schedule, Whole()),
             SamplerKind.Ddim => new DdimSampler(context, schedule, Whole(), o.Eta),
@@ -44,47 +48,82 @@ public sealed class VideoSampler(DeviceContext context, ModelConfiguration confi
             SamplerKind.Dpmpp => new SolverSampler(context, points, order: 2),
             _ => throw new ModelException($"unknown sampler {o.Sampler}"),
         };
+        return configuration.Schedule.Prediction == PredictionType.Velocity ? new VelocitySampler(context, points, sampler) : sampler;
 
         int[] Whole() => [.. points.Select(p => (int)p.Timestep)];
     }
 
-    /// <summary>As the public one, with a sampler that <see cref="CreateSampler"/> made for the same options.</summary>
-    internal Tensor Sample(
-        ISampler sampler,
-        Tensor latent,
-        Tensor conditioning,
-        GenerationOptions o,
-        IProgress<GenerationProgress>? progress,
-        CancellationToken cancellationToken)
+    /// <summary>The state before the first step: noise behind the picture. It owns latent and conditioning from now on.</summary>
+    internal SamplingState Begin(Tensor latent, Tensor conditioning, GenerationOptions o)
     {
-        using var scope = TensorScope.Begin();
-        unet.ChannelNormEpsilon = o.Compatibility!.ChannelNormEpsilon;
-        var steps = sampler.Steps;
         Shape shape = [1, o.Frames!.Value, latent.Shape[1], latent.Shape[2], latent.Shape[3]];
         var video = Ops.Randn(context, shape, o.Seed, "initial video");
         Ops.PutFirstFrame(video, latent);
-        progress?.Report(new GenerationProgress(GenerationStage.Sampling, 0, steps));
-        for (var step = 0; step < steps; step++)
-        {
-            cancellationToken.ThrowIfCancellationRequested();
-            var next = Denoise(sampler, step, video, latent, conditioning, o.Seed);
-            video.Dispose();
-            video = next;
-
-            // The step's work is done before it is called done; a kernel's error shows at the step that raised it.
-            context.Stream.Synchronize();
-            progress?.Report(new GenerationProgress(GenerationStage.Sampling, step + 1, steps));
-        }
-
-        return scope.Keep(video);
+        return new SamplingState(0, video, latent, conditioning);
     }
 
-    private Tensor Denoise(ISampler sampler, int step, Tensor video, Tensor latent, Tensor conditioning, ulong seed)
+    /// <summary>Takes the steps that a state lacks, with a sampler that <see cref="CreateSampler"/> made for the same options.</summary>
+    internal void Sample(
+        ISampler sampler,
+        SamplingState state,
+        GenerationOptions o,
+        SamplingHooks? hooks,
+        IProgress<GenerationProgress>? progress,
+        CancellationToken cancellationToken)
+    {
+        unet.ChannelNormEpsilon = o.Compatibility!.ChannelNormEpsilon;
+        using var clean = hooks?.ShowClean is null ? null : CleanCoefficients(o);
+        progress?.Report(new GenerationProgress(GenerationStage.Sampling, state.StepsDone, sampler.Steps));
+        state.Sampler = sampler;
+        try
+        {
+            while (state.StepsDone < sampler.Steps)
+            {
+                cancellationToken.ThrowIfCancellationRequested();
+                state.Advance(Denoise(sampler, state, o.Seed, hooks, clean));
+
+                // The step's work is done before it is called done; a kernel's error shows at the step that raised it.
+                context.Stream.Synchronize();
+                hooks?.AfterStep?.Invoke(state);
+                progress?.Report(new GenerationProgress(GenerationStage.Sampling, state.StepsDone, sampler.Steps));
+            }
+        }
+        finally
+        {
+            state.Sampler = null;
+        }
+    }
+
+    private Tensor Denoise(ISampler sampler, SamplingState state, ulong seed, SamplingHooks? hooks, Tensor? clean)
     {
         using var scope = TensorScope.Begin();
+        var (step, video) = (state.StepsDone, state.Video);
         var timestep = configuration.Unet.ConditionOnTimestep ? sampler.NetworkTimestep(step) : null;
-        var predicted = unet.Forward(video, timestep, conditioning);
+        var predicted = FiniteCheck.Run(
+            hooks?.ChecksFinite ?? false, unet, "unet", $"step {step + 1} of {sampler.Steps}", () => unet.Forward(video, timestep, state.Conditioning));
+        if (clean is not null && hooks!.WantsClean?.Invoke(step + 1) != false)
+        {
+            var index = Tensor.FromArray<int>(context, [step], [1]);
+            using var shown = Ops.Reparametrize(video, predicted, index, clean);
+            Ops.PutFirstFrame(shown, state.Picture);
+            hooks.ShowClean!(step + 1, shown);
+        }
+
         var noise = sampler.NeedsNoise ? Ops.Randn(context, video.Shape, seed, "step noise", step * video.Count) : null;
-        return scope.Keep(sampler.Step(step, video, predicted, noise, latent));
+        return scope.Keep(sampler.Step(step, video, predicted, noise, state.Picture));
+    }
+
+    // What makes the clean video of a noisy one and the network's prediction, a row a step.
+    private Tensor CleanCoefficients(GenerationOptions o)
+    {
+        var points = new NoiseSchedule(configuration.Schedule, o.Compatibility!.SchedulePrecision).Points(o.Steps!.Value, o.Spacing!.Value);
+        var rows = points.SelectMany(p =>
+        {
+            var (alpha, sigma) = (Math.Sqrt(p.AlphaCumprod), Math.Sqrt(1 - p.AlphaCumprod));
+            return configuration.Schedule.Prediction == PredictionType.Velocity
+                ? new[] { (float)alpha, (float)-sigma }
+                : [(float)(1 / alpha), (float)(-sigma / alpha)];
+        });
+        return TensorScope.Detach(Tensor.FromArray<float>(context, [.. rows], [points.Length, 2]));
     }
 }

@@ -32,13 +32,22 @@ public interface ISampler : IDisposable
     /// <summary>Whether steps take noise.</summary>
     bool NeedsNoise { get; }
 
+    /// <summary>What it remembers of the steps taken so far, which the next one depends on, of the video's shape; null where that is nothing. It stays the sampler's.</summary>
+    Tensor? Memory => null;
+
     /// <summary>The timestep of a step as the network takes it: [1], float32, in device memory.</summary>
     Tensor NetworkTimestep(int step);
+
+    /// <summary>Remembers what another sampler of the same plan did: the next step is the one behind those that it took.</summary>
+    /// <param name="memory">The other one's <see cref="Memory"/>; it is copied by reference and stays the caller's.</param>
+    void Restore(Tensor? memory)
+    {
+    }
 
     /// <summary>Takes one step; frame 0 is put back by it.</summary>
     /// <param name="step">The step's number from 0.</param>
     /// <param name="x">The video [b, f, h, w, c].</param>
-    /// <param name="predictedNoise">What the network says of it, of x's shape.</param>
+    /// <param name="predictedNoise">The noise that the network sees in it (to a <see cref="VelocitySampler"/>, the velocity), of x's shape.</param>
     /// <param name="noise">Standard normal, of x's shape; null where <see cref="NeedsNoise"/> is false.</param>
     /// <param name="firstFrame">What frame 0 is, [b, h, w, c]; null leaves it to the step.</param>
     Tensor Step(int step, Tensor x, Tensor predictedNoise, Tensor? noise, Tensor? firstFrame);
@@ -263,7 +272,17 @@ public sealed class SolverSampler : ISampler
     public bool NeedsNoise => false;
 
     /// <inheritdoc/>
+    public Tensor? Memory => _before;
+
+    /// <inheritdoc/>
     public Tensor NetworkTimestep(int step) => _times.Narrow(step, 1);
+
+    /// <inheritdoc/>
+    public void Restore(Tensor? memory)
+    {
+        _before?.Dispose();
+        _before = memory is null || !_remembers ? null : TensorScope.Detach(memory.AddReference());
+    }
 
     /// <inheritdoc/>
     /// <exception cref="InvalidOperationException">The step before was not taken.</exception>
@@ -271,7 +290,7 @@ public sealed class SolverSampler : ISampler
     {
         using var scope = TensorScope.Begin();
         var index = _steps.Narrow(step, 1);
-        var clean = Ops.CleanPrediction(x, predictedNoise, index, _coefficients);
+        var clean = Ops.Reparametrize(x, predictedNoise, index, _coefficients);
         var before = !_remembers || step == 0 ? null : _before ?? throw new InvalidOperationException($"step {step} needs the one before it");
         var next = scope.Keep(Ops.MultistepStep(x, clean, before, index, _coefficients, firstFrame));
         if (_remembers)
@@ -317,4 +336,58 @@ public sealed class SolverSampler : ISampler
     private static (double Alpha, double Sigma) Level(SchedulePoint point) => (Math.Sqrt(point.AlphaCumprod), Math.Sqrt(1 - point.AlphaCumprod));
 
     private static double LogRatio(SchedulePoint point) => 0.5 * Math.Log(point.AlphaCumprod / (1 - point.AlphaCumprod));
+}
+
+/// <summary>
+/// A sampler for networks that predict the velocity v = alpha noise - sigma x (Salimans and Ho 2022): it tells another sampler the noise
+/// that follows from it, sigma x_t + alpha v.
+/// </summary>
+public sealed class VelocitySampler : ISampler
+{
+    private readonly ISampler _sampler;
+    private readonly Tensor _steps;
+    private readonly Tensor _coefficients;
+
+    /// <summary>Owns the other sampler from now on.</summary>
+    /// <param name="context">The device.</param>
+    /// <param name="points">The points of the other sampler's plan.</param>
+    /// <param name="sampler">The other sampler.</param>
+    public VelocitySampler(DeviceContext context, IReadOnlyList<SchedulePoint> points, ISampler sampler)
+    {
+        _sampler = sampler;
+        _steps = SamplerPlan.Keep(context, Enumerable.Range(0, points.Count).ToArray());
+        _coefficients = TensorScope.Detach(Tensor.FromArray<float>(
+            context, [.. points.SelectMany(p => new[] { (float)Math.Sqrt(1 - p.AlphaCumprod), (float)Math.Sqrt(p.AlphaCumprod) })], [points.Count, 2]));
+    }
+
+    /// <inheritdoc/>
+    public int Steps => _sampler.Steps;
+
+    /// <inheritdoc/>
+    public bool NeedsNoise => _sampler.NeedsNoise;
+
+    /// <inheritdoc/>
+    public Tensor? Memory => _sampler.Memory;
+
+    /// <inheritdoc/>
+    public Tensor NetworkTimestep(int step) => _sampler.NetworkTimestep(step);
+
+    /// <inheritdoc/>
+    public void Restore(Tensor? memory) => _sampler.Restore(memory);
+
+    /// <summary>As the other sampler's, but the prediction is the velocity.</summary>
+    /// <inheritdoc/>
+    public Tensor Step(int step, Tensor x, Tensor predictedNoise, Tensor? noise, Tensor? firstFrame)
+    {
+        using var scope = TensorScope.Begin();
+        return scope.Keep(_sampler.Step(step, x, Ops.Reparametrize(x, predictedNoise, _steps.Narrow(step, 1), _coefficients), noise, firstFrame));
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        _sampler.Dispose();
+        _steps.Dispose();
+        _coefficients.Dispose();
+    }
 }

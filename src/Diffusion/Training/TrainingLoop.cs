@@ -208,7 +208,7 @@ public sealed class TrainingLoop : IDisposable
             {
                 var full = path.Length == 0 ? module.Name : $"{module.Name}.{path}";
                 order.TryAdd(full, order.Count);
-                first ??= IsFinite(activation) ? null : full;
+                first ??= NonFiniteGuard.IsFinite(activation) ? null : full;
             };
         }
 
@@ -228,7 +228,7 @@ public sealed class TrainingLoop : IDisposable
         }
 
         // A parameter's layer is its name without the last word. The way back meets last what ran first.
-        return first ?? _bucket.Names.Where(name => !IsFinite(_bucket[name]))
+        return first ?? _bucket.Names.Where(name => !NonFiniteGuard.IsFinite(_bucket[name]))
             .Select(name => name[..name.LastIndexOf('.')])
             .MaxBy(layer => order.GetValueOrDefault(layer, -1));
     }
@@ -247,12 +247,5 @@ public sealed class TrainingLoop : IDisposable
         {
             return e.Message;
         }
-    }
-
-    private bool IsFinite(Tensor tensor)
-    {
-        using var found = TensorScope.Detach(Tensor.Zeros(_context, [1], DType.Int32));
-        Ops.FindNonFinite(tensor, found);
-        return found.ToArray<int>()[0] == 0;
     }
 }

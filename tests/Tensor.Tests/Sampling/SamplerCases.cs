@@ -14,7 +14,7 @@ public sealed class SamplerCases : IOperatorCases
     private static readonly double[] s_alphasCumprod =
         [.. s_betas.Select((_, i) => (double)(float)s_betas.Take(i + 1).Aggregate(1.0, (product, beta) => product * (1 - beta)))];
 
-    public static IEnumerable<OperatorCase> Cases => Embeddings.Concat(Ddpm).Concat(Ddim).Concat(CleanPredictions).Concat(Multisteps).Concat(FirstFrames);
+    public static IEnumerable<OperatorCase> Cases => Embeddings.Concat(Ddpm).Concat(Ddim).Concat(Reparametrizations).Concat(Multisteps).Concat(FirstFrames);
 
     private static IEnumerable<OperatorCase> Embeddings =>
         from sizes in ((int Batch, int Dim)[])[(1, 4), (3, 8), (1, 64), (31, 66), (5, 254), (127, 32)]
@@ -117,15 +117,15 @@ public sealed class SamplerCases : IOperatorCases
                 "about twenty roundings, none of a difference that cancels"),
         };
 
-    private static IEnumerable<OperatorCase> CleanPredictions =>
-        from run in ((Shape X, int[] Step)[])[([1, 1, 1, 1, 1], [0]), ([2, 3, 3, 5, 4], [6]), ([3, 2, 31, 33, 1], [2, -1, 9])]
+    private static IEnumerable<OperatorCase> Reparametrizations =>
+        from run in ((Shape X, int[] Step, int Columns)[])[([1, 1, 1, 1, 1], [0], 5), ([2, 3, 3, 5, 4], [6], 2), ([3, 2, 31, 33, 1], [2, -1, 9], 5)]
         let x = run.X
         select new OperatorCase
         {
-            Name = $"CleanPrediction {x} at {string.Join(", ", run.Step)}",
-            Kernels = ["clean_prediction"],
-            Inputs = [Operand.Normal(x), Operand.Normal(x), Timestep(run.Step, asFloats: false), Operand.Normal([7, 5])],
-            Run = i => Ops.CleanPrediction(i[0], i[1], i[2], i[3]),
+            Name = $"Reparametrize {x} at {string.Join(", ", run.Step)}",
+            Kernels = ["reparametrize"],
+            Inputs = [Operand.Normal(x), Operand.Normal(x), Timestep(run.Step, asFloats: false), Operand.Normal([7, run.Columns])],
+            Run = i => Ops.Reparametrize(i[0], i[1], i[2], i[3]),
             Oracle = i => Step(i, picture: false, (at, video) => (Coefficient(i, run.Step, video, 0) * i[0].Data[at]) + (Coefficient(i, run.Step, video, 1) * i[1].Data[at])),
             Tolerance = Tolerance.OfSize(
                 2,
@@ -176,7 +176,7 @@ public sealed class SamplerCases : IOperatorCases
             + (before ? of(Coefficient(inputs, steps, video, 4) * inputs[4].Data[at]) : 0);
 
     private static double Coefficient(HostTensor[] inputs, int[] steps, int video, int which)
-        => inputs[3].Data[(Math.Clamp(steps[video % steps.Length], 0, 6) * 5) + which];
+        => inputs[3].Data[(Math.Clamp(steps[video % steps.Length], 0, 6) * inputs[3].Shape[1]) + which];
 
     private static Shape FirstFrame(Shape x) => [x[0], x[2], x[3], x[4]];
 

@@ -17,11 +17,11 @@ public sealed class TrainingCases : IOperatorCases
             ([2, 6, 8, 9, 4], [999, 1]),
             ([3, 2, 31, 33, 1], [-3, 37, 1200]),
         ]
-        from target in (bool[])[false, true]
+        from result in (string[])["noisy", "noise", "velocity"]
         let levels = Enumerable.Range(0, Steps).Select(t => Math.Cos(0.5 * Math.PI * t / Steps)).ToArray()
         select new OperatorCase
         {
-            Name = $"AddNoise {run.X} at {string.Join(", ", run.T)}{(target ? ", target" : "")}",
+            Name = $"AddNoise {run.X} at {string.Join(", ", run.T)}, {result}",
             Kernels = ["add_noise"],
             Inputs =
             [
@@ -30,22 +30,27 @@ public sealed class TrainingCases : IOperatorCases
             ],
             Run = i =>
             {
-                var noised = Ops.AddNoise(i[0], i[1], i[2], new NoisingTables(i[3], i[4]));
-                return target ? noised.Target : noised.Noisy;
+                var (noisy, target) = Ops.AddNoise(i[0], i[1], i[2], new NoisingTables(i[3], i[4]), velocity: result == "velocity");
+                return result == "noisy" ? noisy : target;
             },
-            Oracle = i => target
-                ? HostTensor.Generate(run.X, at => at[1] == 0 ? 0 : i[1][at])
-                : Noisy(i, (level, clean, rest, noise) => (level * clean) + (rest * noise)),
-            Tolerance = target
-                ? Tolerance.Exact("elements are copied")
-                : Tolerance.OfSize(
-                    1, i => Noisy(i, (level, clean, rest, noise) => Math.Abs(level * clean) + Math.Abs(rest * noise)).Map(Math.Abs), "two products and a sum"),
+            Oracle = i => result switch
+            {
+                "noisy" => Each(i, clean => clean, (level, clean, rest, noise) => (level * clean) + (rest * noise)),
+                "noise" => Each(i, _ => 0, (_, _, _, noise) => noise),
+                _ => Each(i, _ => 0, (level, clean, rest, noise) => (level * noise) - (rest * clean)),
+            },
+            Tolerance = result switch
+            {
+                "noise" => Tolerance.Exact("elements are copied"),
+                "noisy" => Tolerance.OfSize(1, i => Each(i, Math.Abs, (level, clean, rest, noise) => Math.Abs(level * clean) + Math.Abs(rest * noise)), "two products and a sum"),
+                _ => Tolerance.OfSize(1, i => Each(i, Math.Abs, (level, clean, rest, noise) => Math.Abs(level * noise) + Math.Abs(rest * clean)), "two products and a difference"),
+            },
         };
 
-    private static HostTensor Noisy(HostTensor[] inputs, Func<double, double, double, double, double> element)
+    private static HostTensor Each(HostTensor[] inputs, Func<double, double> frame0, Func<double, double, double, double, double> element)
         => HostTensor.Generate(inputs[0].Shape, at =>
         {
             var t = Math.Clamp((int)inputs[2].Data[at[0] % inputs[2].Data.Length], 0, Steps - 1);
-            return at[1] == 0 ? inputs[0][at] : element(inputs[3].Data[t], inputs[0][at], inputs[4].Data[t], inputs[1][at]);
+            return at[1] == 0 ? frame0(inputs[0][at]) : element(inputs[3].Data[t], inputs[0][at], inputs[4].Data[t], inputs[1][at]);
         });
 }
