@@ -8,7 +8,7 @@ internal static class ExitCode
     public const int Success = 0;
 
     /// <summary>The program ran and the answer is no: <c>compare</c> found a difference, <c>gradcheck</c> a wrong gradient,
-    /// <c>train</c> a loss that is no number, <c>doctor</c> something missing.</summary>
+    /// <c>train</c> a loss and <c>--debug-finite</c> a value that is no number, <c>doctor</c> something missing.</summary>
     public const int Negative = 1;
 
     /// <summary>The command line is not understood, or its values do not fit together.</summary>

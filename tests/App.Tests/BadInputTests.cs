@@ -1,5 +1,7 @@
 // Everything that can be wrong with a command line, a file or a machine: the exit code, one clear line, and nothing on the disk
 // that was not there before.
+using FashionFlow.App.Generation;
+
 namespace FashionFlow.App.Tests;
 
 [Parallelizable(ParallelScope.All)]
@@ -35,6 +37,19 @@ public sealed class BadInputTests : IDisposable
     [TestCase("generate dress.jpg -o out.mp4 --input-frame -1", 2, "--input-frame must be a whole number from 0 to 2147483647, not '-1'")]
     [TestCase("generate dress.jpg", 2, "'--output' is required")]
     [TestCase("generate", 2, "PICTURE is missing")]
+    [TestCase("generate --resume none.latents", 3, "none.latents does not exist")]
+    [TestCase("generate --resume dress.jpg", 3, "dress.jpg")]
+    [TestCase("generate --resume none.latents dress.jpg", 2, "--resume goes on with the picture that the video was begun with; leave out 'dress.jpg'")]
+    [TestCase("generate --resume none.latents --seed 1", 2, "--resume goes on with the options that the video was begun with; leave out --seed")]
+    [TestCase("generate dress.jpg -o out.mp4 --checkpoint-every 0", 2, "--checkpoint-every must be a whole number from 1 to 1000000, not '0'")]
+    [TestCase("decode", 2, "LATENTS is missing")]
+    [TestCase("decode none.latents -o out.mp4", 3, "none.latents does not exist")]
+    [TestCase("decode dress.jpg -o out.mp4", 3, "dress.jpg")]
+    [TestCase("decode kept.mp4.latents -o old.mp4 -m tiny", 5, "old.mp4 exists and is kept")]
+    [TestCase("decode kept.mp4.latents -o out -m tiny", 2, "--output must end in .mp4, .gif or .webm, not 'out'")]
+    [TestCase("decode kept.mp4.latents -o out.mp4 -m tiny --format gif", 2, "--output ends in .mp4, but --format is gif")]
+    [TestCase("decode kept.mp4.latents -o out.mp4", 3, "the model \"tiny\", which kept.mp4.latents was made with, is not there")]
+    [TestCase("decode kept.mp4.latents -o out.gif -m tiny --fps 60", 2, "gif shows at most 50 frames a second, not 60")]
     [TestCase("generate dress.jpg -o out.mp4 --frames 3", 2, "3 frames do not fit this model")]
     [TestCase("generate dress.jpg -o out.mp4 --frames 0", 2, "--frames must be a whole number from 1 to 100000, not '0'")]
     [TestCase("generate dress.jpg -o out.mp4 --steps 1001", 2, "1001 steps are not possible")]
@@ -166,7 +181,7 @@ public sealed class BadInputTests : IDisposable
     [TestCase("doctor now", 2, "'now' is not an argument of fashionflow doctor")]
     public void Bad_input_is_one_clear_line(string line, int exitCode, string message)
     {
-        WorkFolder.Prepare(_folder, withVideo: line.Contains("clip", StringComparison.Ordinal) || line.Contains("cut", StringComparison.Ordinal) || line.StartsWith("verify", StringComparison.Ordinal));
+        WorkFolder.Prepare(_folder, withVideo: line.Contains("clip", StringComparison.Ordinal) || line.Contains("kept", StringComparison.Ordinal) || line.Contains("cut", StringComparison.Ordinal) || line.StartsWith("verify", StringComparison.Ordinal));
         if (line.StartsWith("train", StringComparison.Ordinal))
         {
             WorkFolder.AddLatents(_folder);
@@ -245,7 +260,7 @@ public sealed class BadInputTests : IDisposable
     [TestCase("no space for the sidecar", "full 8k fashionflow generate dress.jpg -o full/out.mp4 --contact-sheet {0}", "full/out.")]
     [TestCase("no space for latents", "full 8k fashionflow project clips -o full -m tiny -d virtual", "full/a.safetensors cannot be written: ")]
     [TestCase("somebody made it meanwhile", "fake 'cat >/dev/null; echo theirs > out.mp4'; PATH=$PWD:$PATH fashionflow generate dress.jpg -o out.mp4 {0}; code=$?; rm ffmpeg; cat out.mp4 >&2; rm out.mp4; exit $code", "out.mp4 exists and is kept")]
-    public void What_fails_midway_leaves_nothing(string name, string script, string message)
+    public void What_fails_midway_leaves_nothing_but_whole_latents(string name, string script, string message)
     {
         _ = name;
         WorkFolder.Prepare(_folder, withVideo: script.Contains("clip", StringComparison.Ordinal));
@@ -255,6 +270,15 @@ public sealed class BadInputTests : IDisposable
             Assert.That(result.ExitCode, Is.EqualTo(5), result.Error);
             result.MustHaveSaid(message);
             Assert.That(result.Output, Is.Empty);
+
+            // What lay on the full disk is gone with it.
+            var latents = Directory.GetFiles(_folder.Path, "out.*.latents");
+            Assert.That(latents, Has.Length.EqualTo(script.Contains("full ", StringComparison.Ordinal) ? 0 : 1));
+            foreach (var path in latents)
+            {
+                Assert.That(SavedLatents.Open(path).IsSampled, Is.True);
+                File.Delete(path);
+            }
         });
     }
 

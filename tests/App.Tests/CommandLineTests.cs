@@ -9,6 +9,7 @@ public sealed class CommandLineTests
 {
     [TestCase("generate")]
     [TestCase("demo")]
+    [TestCase("decode")]
     [TestCase("project")]
     [TestCase("train")]
     [TestCase("evaluate")]
@@ -39,7 +40,7 @@ public sealed class CommandLineTests
         using (Assert.EnterMultipleScope())
         {
             Assert.That(result.ExitCode, Is.Zero);
-            Assert.That(result.Output, Does.Match("generate .*\n +demo .*\n +verify .*\n +project .*\n +train .*\n +evaluate .*\n +compare .*\n +import .*\n +convert .*\n +inspect .*\n +gradcheck .*\n +render-garments .*\n +doctor .*\n +version .*\n +completion ").And.Contain("Exit codes:").And.Not.Contain("source tree"));
+            Assert.That(result.Output, Does.Match("generate .*\n +demo .*\n +decode .*\n +verify .*\n +project .*\n +train .*\n +evaluate .*\n +compare .*\n +import .*\n +convert .*\n +inspect .*\n +gradcheck .*\n +render-garments .*\n +doctor .*\n +version .*\n +completion ").And.Contain("Exit codes:").And.Not.Contain("source tree"));
         }
     }
 

@@ -65,6 +65,13 @@ public sealed class OptionTableTests : IDisposable
             $"generate photos dress.jpg -o out {Quick}",
             ["out/a.mp4", "out/a.mp4.json", "out/b.mp4", "out/b.mp4.json", "out/dress.mp4", "out/dress.mp4.json"],
             "^out/a.mp4: .*\nout/b.mp4: .*\nout/dress.mp4: .*\n$"),
+        ($"generate dress.jpg -o a.mp4 --checkpoint-every 1 --keep-latents --debug-finite {Quick}", ["a.mp4", "a.mp4.json", "a.mp4.latents"], "^a.mp4: "),
+        ($"generate dress.jpg -o a.mp4 --preview 1 {Quick}", ["a.mp4", "a.mp4.json", "a.preview.png"], "^a.mp4: "),
+        ("generate --resume kept.mp4.latents --model tiny --preview 1 --threads 1 --keep-latents --quiet", ["kept.mp4", "kept.mp4.json"], "^$"),
+        ("generate --resume kept.mp4.latents -m tiny -d virtual --json", ["kept.mp4", "kept.mp4.json"], "^{\"status\":\"made\",.*\"output\":\"kept.mp4\",.*}\n$"),
+        ("decode kept.mp4.latents -o a.gif --model tiny --device virtual --threads 1 --fps 5 --debug-finite --json", ["a.gif", "a.gif.json"], "^{\"status\":\"made\",.*}\n$"),
+        ("decode kept.mp4.latents --output old.mp4 --overwrite --contact-sheet -m tiny", ["old.mp4.json", "old.sheet.png"], "^old.mp4: 4 frames"),
+        ("decode kept.mp4.latents -o out --format png -m tiny --quiet", ["out/frame_00000.png", "out/frame_00001.png", "out/frame_00002.png", "out/frame_00003.png", "out/recipe.json"], "^$"),
         ("demo --output out --steps 1 --seed 3 --device virtual --threads 2", ["out/demo.mp4", "out/demo.mp4.json", "out/demo.png", "out/demo.sheet.png"], "sampler  ddim, 1 steps, seed 3"),
         ("demo -o out --steps 1 --quiet", ["out/demo.mp4", "out/demo.mp4.json", "out/demo.png", "out/demo.sheet.png"], "^$"),
         ("verify made.mp4 --device virtual --threads 1", [], "^made.mp4: the same: 4 frames, to the byte\n$"),
@@ -141,7 +148,7 @@ public sealed class OptionTableTests : IDisposable
     [TestCaseSource(nameof(Cases))]
     public void A_command_line_does_what_it_says(string line, string[] files, string output)
     {
-        WorkFolder.Prepare(_folder, withVideo: line.Contains("clip", StringComparison.Ordinal) || line.Contains("made", StringComparison.Ordinal));
+        WorkFolder.Prepare(_folder, withVideo: line.Contains("clip", StringComparison.Ordinal) || line.Contains("made", StringComparison.Ordinal) || line.Contains("kept", StringComparison.Ordinal));
         if (line.StartsWith("train", StringComparison.Ordinal))
         {
             WorkFolder.AddLatents(_folder);

@@ -13,13 +13,13 @@ internal static class WorkFolder
     private static readonly Lazy<byte[]> OddClip = new(() => Video("33x47", 5, "-pix_fmt", "yuv444p"));
 
     // A video with its sidecar, made once; its picture is the same in every folder.
-    private static readonly Lazy<(byte[] Video, byte[] Sidecar)> Made = new(() =>
+    private static readonly Lazy<(byte[] Video, byte[] Sidecar, byte[] Latents)> Made = new(() =>
     {
         using var folder = new TemporaryFolder();
         Prepare(folder);
-        var result = BuiltProgram.RunIn(folder.Path, null, "generate", "dress.jpg", "-o", "made.mp4", "-m", "tiny", "--steps", "1", "-d", "virtual");
+        var result = BuiltProgram.RunIn(folder.Path, null, "generate", "dress.jpg", "-o", "made.mp4", "-m", "tiny", "--steps", "1", "-d", "virtual", "--keep-latents");
         Assert.That(result.ExitCode, Is.Zero, result.Error);
-        return (File.ReadAllBytes(folder["made.mp4"]), File.ReadAllBytes(folder["made.mp4.json"]));
+        return (File.ReadAllBytes(folder["made.mp4"]), File.ReadAllBytes(folder["made.mp4.json"]), File.ReadAllBytes(folder["made.mp4.latents"]));
     });
 
     private static readonly Lazy<(string Name, byte[] Bytes)[]> Latents = new(() =>
@@ -69,6 +69,7 @@ internal static class WorkFolder
             WriteClip("clips-text", "file /etc/passwd\n"u8.ToArray());
             WriteClip("clips-empty", []);
             File.WriteAllBytes(folder["made.mp4"], Made.Value.Video);
+            File.WriteAllBytes(folder["kept.mp4.latents"], Made.Value.Latents);
             // The sidecar names the folder that the video was made in, which is gone.
             File.WriteAllBytes(folder["made.mp4.json"], Made.Value.Sidecar);
             Directory.CreateDirectory(folder["models"]);

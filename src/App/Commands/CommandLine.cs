@@ -3,8 +3,10 @@ using System.CommandLine;
 using System.CommandLine.Help;
 using System.CommandLine.Invocation;
 using System.CommandLine.Parsing;
+using FashionFlow.App.Generation;
 using FashionFlow.App.Media;
 using FashionFlow.App.Terminal;
+using FashionFlow.Autograd;
 using FashionFlow.Diffusion;
 using FashionFlow.Diffusion.Training;
 using FashionFlow.Gpu;
@@ -24,14 +26,15 @@ internal static class CommandLine
         Exit codes:
           0    done
           1    done, and the answer is no: compare or verify found a difference, gradcheck a wrong
-               gradient, train a loss that is no number, doctor something missing
+               gradient, train or --debug-finite a value that is no number, doctor something missing
           2    the command line is wrong
           3    an input (picture, model, reference) is missing or damaged
           4    the device is not there, or failed
           5    an output could not be written, or exists and is kept
                several pictures or videos: the code of the first that failed; the others are made
           70   an error of the program itself
-          130  stopped by Ctrl-C (129: terminal closed, 143: SIGTERM); no unfinished file is left behind
+          130  stopped by Ctrl-C (129: terminal closed, 143: SIGTERM); no unfinished file is left behind,
+               but OUT.latents where generate had begun: generate --resume goes on with it
         """;
 
     /// <summary>Runs one command line.</summary>
@@ -55,7 +58,7 @@ internal static class CommandLine
         }
         catch (OperationCanceledException) when (interruption.Token.IsCancellationRequested)
         {
-            screen.WriteError($"stopped; {WhatIsThere(PendingOutput.Committed)}", advice: null);
+            screen.WriteError($"stopped; {WhatIsThere(PendingOutput.Committed)}", HowToGoOn());
             return interruption.ExitCode;
         }
         catch (Exception e)
@@ -76,6 +79,7 @@ internal static class CommandLine
         root.Options.Add(help);
         root.Subcommands.Add(GenerateCommand.Create(screen, interruption.Token));
         root.Subcommands.Add(DemoCommand.Create(screen, interruption.Token));
+        root.Subcommands.Add(DecodeCommand.Create(screen, interruption.Token));
         root.Subcommands.Add(VerifyCommand.Create(screen, interruption.Token));
         root.Subcommands.Add(ProjectCommand.Create(screen, interruption.Token));
         root.Subcommands.Add(TrainCommand.Create(screen, interruption.Token));
@@ -150,6 +154,11 @@ internal static class CommandLine
         _ => $"{files.Count} files were written before that, the last is {files[^1]}",
     };
 
+    // A video that was stopped in the making is not lost.
+    private static string? HowToGoOn() => PendingOutput.Committed.LastOrDefault(file => file.EndsWith(SavedLatents.Extension, StringComparison.Ordinal)) is { } latents
+        ? SavedLatents.HowToGoOn(latents)
+        : null;
+
     // What a command is about comes before its options.
     private static string? Missing(ParseResult parsed) => parsed.CommandResult.Command.Arguments
         .Where(a => a.Arity.MinimumNumberOfValues > 0 && (parsed.GetResult(a)?.Tokens.Count ?? 0) == 0)
@@ -161,8 +170,9 @@ internal static class CommandLine
         var (code, message, advice) = e switch
         {
             UserError user => (user.ExitCode, user.Message, user.Advice),
-            GpuException gpu => (ExitCode.Device, gpu.Message, "see what there is: fashionflow doctor"),
+            GpuException gpu => (ExitCode.Device, gpu.Message, HowToGoOn() ?? "see what there is: fashionflow doctor"),
             KernelCompilationException => (ExitCode.Device, e.Message, null),
+            NonFiniteException => (ExitCode.Negative, e.Message, null),
             TrainingException => (ExitCode.Negative, e.Message, "its last checkpoint is as it was: try a lower --learning-rate or --clip-norm in another run"),
             ModelException or DatasetException or WeightLoadException or WeightFileException => (ExitCode.Input, e.Message, null),
             _ => (ExitCode.Internal, $"an error of the program itself: {e.GetType().Name}: {e.Message}", "FASHIONFLOW_DEBUG=1 shows where; please report it"),

@@ -32,6 +32,24 @@ internal static class CommonOptions
         }
     }
 
+    /// <summary><c>--device</c> of what goes on with something recorded; null for the recorded kind.</summary>
+    public static Option<string?> RecordedDevice()
+    {
+        var option = new Option<string?>("--device", "-d")
+        {
+            Description = "Where to compute. Default: the kind of device that made it; another kind may give other bits.",
+            HelpName = "DEVICE",
+        };
+        option.Validators.Add(CheckDevice);
+        return option;
+    }
+
+    /// <summary><c>--debug-finite</c>.</summary>
+    public static Option<bool> DebugFinite() => new("--debug-finite")
+    {
+        Description = "Look at every module's output, and stop at the first value that is infinite or no number with its step, module, operator and kernel. Slow.",
+    };
+
     /// <summary><c>--seed</c>.</summary>
     public static Option<ulong> Seed(string description = "Seed of all noise: the same seed on the same kind of device gives the same frames.") => new("--seed")
     {

@@ -59,8 +59,8 @@ internal static class DemoCommand
                 Say($"         {note}");
             }
 
-            var request = new VideoRequest(
-                picture, picturePath, Frame: 0, options, maker.Configuration.FrameRate, new VideoOutput(videoPath, VideoFormat.Mp4, Overwrite: true) { WithContactSheet = true });
+            var request = VideoRequest.OfPicture(
+                picture, picturePath, frame: 0, options, maker.Configuration.FrameRate, new VideoOutput(videoPath, VideoFormat.Mp4, Overwrite: true) { WithContactSheet = true });
             var report = maker.Make(request, screen, Announce, cancellation);
             var frames = report.Sidecar.Frames;
             Say(string.Create(

@@ -19,13 +19,12 @@ internal static class GenerateCommand
         var pictures = new Argument<string[]>("PICTURE")
         {
             Description = "JPEG, PNG, WebP, BMP or GIF files, videos (one frame of each), or folders of pictures.",
-            Arity = ArgumentArity.OneOrMore,
+            Arity = ArgumentArity.ZeroOrMore,
         };
         var output = new Option<string>("--output", "-o")
         {
             Description = "The video to write, by its ending an mp4, gif or webm; or a folder, in which each video has its picture's name.",
             HelpName = "OUT",
-            Required = true,
         };
         var format = CommonOptions.Choice("--format", "What to write into a folder: mp4 (default), gif, webm, or png: a folder of frames a video.", [.. VideoFormat.All.Select(f => f.Name)]);
         var overwrite = new Option<bool>("--overwrite") { Description = "Replace what exists. Without it an existing output is kept, and its video is not made." };
@@ -45,6 +44,12 @@ internal static class GenerateCommand
         var device = CommonOptions.Device();
         var threads = CommonOptions.Threads();
         var compat = CommonOptions.Compatibility();
+        var checkpoints = CommonOptions.Count(
+            "--checkpoint-every", "N", "Save what is sampled, as OUT.latents, every N steps. Default: about every 30 seconds, and when it is stopped.", 1, 1_000_000);
+        var keep = new Option<bool>("--keep-latents") { Description = "Leave OUT.latents when the video is done: decode makes the video of it again, in any form." };
+        var resume = new Option<string?>("--resume") { Description = "Go on with a video that was stopped, instead of PICTURE and -o; the result is the same to the byte.", HelpName = "OUT.latents" };
+        var preview = CommonOptions.Count("--preview", "N", "Write OUT.preview.png every N steps: up to four frames of what the video will be.", 1, 1_000_000);
+        var finite = CommonOptions.DebugFinite();
         var quiet = CommonOptions.Quiet();
         var json = CommonOptions.Json();
         var command = new WithExamples(
@@ -54,15 +59,59 @@ internal static class GenerateCommand
             "generate dress.jpg -o dress.mp4 --model models/full --sampler ddim --steps 50 --seed 7",
             "generate dress.jpg coat.png photos/ -o videos/ --num-videos 3 --contact-sheet",
             "generate dress.jpg -o frames/ --format png --fit pad",
-            "generate runway.mp4 --input-frame 12 -o dress.gif --fps 8 --device virtual")
+            "generate runway.mp4 --input-frame 12 -o dress.gif --fps 8 --device virtual",
+            "generate dress.jpg -o dress.mp4 --checkpoint-every 5 --preview 10",
+            "generate --resume dress.mp4.latents")
         {
-            pictures, output, format, overwrite, sheet, model, fit, inputFrame, steps, sampler, spacing, eta, seed, videos, frames, fps, device, threads, compat, quiet, json,
+            pictures, output, format, overwrite, sheet, model, fit, inputFrame, steps, sampler, spacing, eta, seed, videos, frames, fps, checkpoints, keep, resume, preview, device, threads,
+            compat, finite, quiet, json,
         };
+        Option[] ofTheFirstRun = [output, format, overwrite, sheet, fit, inputFrame, steps, sampler, spacing, eta, seed, videos, frames, fps, compat];
+        command.Validators.Add(result =>
+        {
+            var hasPicture = result.GetResult(pictures)?.Tokens.Count > 0;
+            if (result.GetResult(resume) is not { Implicit: false } resumed)
+            {
+                if (!hasPicture)
+                {
+                    result.AddError($"{pictures.Name} is missing");
+                }
+                else if (result.GetResult(output) is not { Implicit: false })
+                {
+                    result.AddError($"option '{output.Name}' is required");
+                }
+            }
+            else if (hasPicture)
+            {
+                result.AddError($"{resume.Name} goes on with the picture that the video was begun with; leave out '{result.GetResult(pictures)!.Tokens[0].Value}'");
+            }
+            else if (ofTheFirstRun.FirstOrDefault(option => result.GetResult(option) is { Implicit: false }) is { } changed)
+            {
+                result.AddError($"{resume.Name} goes on with the options that the video was begun with; leave out {changed.Name}");
+            }
+        });
         command.SetAction(parsed =>
         {
             screen.IsQuiet = parsed.GetValue(quiet);
+            if (parsed.GetValue(resume) is { } latents)
+            {
+                var saved = SavedLatents.Open(latents);
+                var begun = saved.Output;
+                var again = new VideoOutput(TargetBeside(saved), VideoFormat.Named(saved.Recipe.Encoder.Format), begun.Overwrite) { WithContactSheet = begun.ContactSheet };
+                again.DeleteLeftovers();
+                var choices = new ResumedVideo.Choices(
+                    parsed.GetValue(model), parsed.GetResult(device) is { Implicit: false } ? parsed.GetValue(device) : null, parsed.GetValue(threads) ?? 0, parsed.GetValue(json))
+                {
+                    KeepsLatents = parsed.GetValue(keep) || begun.KeepLatents,
+                    CheckpointEvery = parsed.GetValue(checkpoints) ?? begun.CheckpointEvery,
+                    PreviewEvery = parsed.GetValue(preview) ?? begun.PreviewEvery,
+                    ChecksFinite = parsed.GetValue(finite),
+                };
+                return ResumedVideo.Make(saved, choices, again, savesLatents: true, screen, cancellation);
+            }
+
             var form = parsed.GetValue(format) is { } name ? VideoFormat.Named(name) : null;
-            var plan = OutputPlan.Make(parsed.GetRequiredValue(pictures), parsed.GetRequiredValue(output), form, parsed.GetValue(seed), parsed.GetValue(videos) ?? 1);
+            var plan = OutputPlan.Make(parsed.GetRequiredValue(pictures), parsed.GetValue(output)!, form, parsed.GetValue(seed), parsed.GetValue(videos) ?? 1);
             plan.Format.Require();
             using var maker = new VideoMaker(parsed.GetValue(model) ?? Places.DemoModel(), parsed.GetRequiredValue(device), parsed.GetValue(threads) ?? 0);
             var options = maker.Resolve(new GenerationOptions
@@ -76,18 +125,39 @@ internal static class GenerateCommand
                 Compatibility = CommonOptions.CompatibilityOf(parsed.GetValue(compat)),
             });
             var framesPerSecond = parsed.GetValue(fps) ?? maker.Configuration.FrameRate;
-            if (framesPerSecond > plan.Format.MostFramesPerSecond)
+            CheckRate(plan.Format, framesPerSecond);
+            var frame = parsed.GetValue(inputFrame) ?? 0;
+            var template = new VideoOutput(string.Empty, plan.Format, parsed.GetValue(overwrite))
             {
-                throw new UserError(
-                    ExitCode.Usage,
-                    string.Create(CultureInfo.InvariantCulture, $"{plan.Format.Name} shows at most {plan.Format.MostFramesPerSecond} frames a second, not {framesPerSecond}"),
-                    "give a smaller --fps");
-            }
+                WithContactSheet = parsed.GetValue(sheet),
+                WithPreview = parsed.GetValue(preview) is not null,
+            };
+            return new Run(screen, maker, plan, options, frame, template, Request, parsed.GetValue(json), cancellation).All();
 
-            var template = new VideoOutput(string.Empty, plan.Format, parsed.GetValue(overwrite)) { WithContactSheet = parsed.GetValue(sheet) };
-            return new Run(screen, maker, plan, options, framesPerSecond, template, parsed.GetValue(inputFrame) ?? 0, parsed.GetValue(json), cancellation).All();
+            VideoRequest Request(SourcePicture picture, PlannedVideo video, VideoOutput output) =>
+                VideoRequest.OfPicture(picture, video.Picture, frame, options with { Seed = video.Seed }, framesPerSecond, output) with
+                {
+                    SavesLatents = true,
+                    KeepsLatents = parsed.GetValue(keep),
+                    CheckpointEvery = parsed.GetValue(checkpoints),
+                    PreviewEvery = parsed.GetValue(preview),
+                    ChecksFinite = parsed.GetValue(finite),
+                };
         });
         return command;
+    }
+
+    /// <summary>Refuses a rate that a format cannot show.</summary>
+    /// <exception cref="UserError">It cannot.</exception>
+    public static void CheckRate(VideoFormat format, double framesPerSecond)
+    {
+        if (framesPerSecond > format.MostFramesPerSecond)
+        {
+            throw new UserError(
+                ExitCode.Usage,
+                string.Create(CultureInfo.InvariantCulture, $"{format.Name} shows at most {format.MostFramesPerSecond} frames a second, not {framesPerSecond}"),
+                "give a smaller --fps");
+        }
     }
 
     /// <summary>"blue.mp4: 16 frames of 512 x 640 at 25 fps, made in 35 s".</summary>
@@ -95,15 +165,69 @@ internal static class GenerateCommand
         CultureInfo.InvariantCulture,
         $"{PrintableText.Of(report.Output.Target)}: {report.Sidecar.Frames.Sha256.Count} frames of {report.Sidecar.Frames.Width} x {report.Sidecar.Frames.Height} at {report.Sidecar.Recipe.Options.Fps:0.###} fps, made in {ProgressDisplay.Duration(report.Time)}");
 
+    /// <summary>Says what was made, as a sentence or as a line of JSON.</summary>
+    public static void Report(Screen screen, VideoReport report, string picture, ulong seed, bool json)
+    {
+        if (!json)
+        {
+            if (!screen.IsQuiet)
+            {
+                screen.WriteLine(Describe(report));
+            }
+
+            return;
+        }
+
+        var (output, sidecar) = (report.Output, report.Sidecar);
+        screen.WriteJson(line =>
+        {
+            line.WriteString("status", "made");
+            line.WriteString("picture", picture);
+            line.WriteString("output", output.Target);
+            line.WriteString("format", output.Format.Name);
+            line.WriteString("sidecar", output.Sidecar);
+            if (output.WithContactSheet)
+            {
+                line.WriteString("contact_sheet", output.ContactSheet);
+            }
+
+            if (report.Latents is { } latents)
+            {
+                line.WriteString("latents", latents);
+            }
+
+            line.WriteNumber("seed", seed);
+            line.WriteNumber("frames", sidecar.Frames.Sha256.Count);
+            line.WriteNumber("width", sidecar.Frames.Width);
+            line.WriteNumber("height", sidecar.Frames.Height);
+            line.WriteNumber("fps", sidecar.Recipe.Options.Fps);
+            if (sidecar.File is { } file)
+            {
+                line.WriteString("sha256", file.Sha256);
+            }
+
+            line.WriteString("device", sidecar.Recipe.Device.Kind);
+            line.WriteNumber("seconds", Math.Round(report.Time.TotalSeconds, 3));
+            line.WriteNumber("peak_device_bytes", report.PeakDeviceBytes);
+        });
+    }
+
+    // The recorded place, or, where the files were moved, the one beside the latents.
+    private static string TargetBeside(SavedLatents saved)
+    {
+        var target = saved.Path.EndsWith(SavedLatents.Extension, StringComparison.Ordinal) ? saved.Path[..^SavedLatents.Extension.Length] : saved.Output.Target;
+        return Path.GetFileName(target) == Path.GetFileName(saved.Output.Target) ? target : saved.Output.Target;
+    }
+
     // One call: a failure of one picture is reported, and the others are made.
     private sealed class Run(
         Screen screen,
         VideoMaker maker,
         OutputPlan plan,
         GenerationOptions options,
-        double framesPerSecond,
-        VideoOutput template,
         int inputFrame,
+        VideoOutput template,
+        Func<SourcePicture, PlannedVideo, VideoOutput, VideoRequest> request,
         bool json,
         CancellationToken cancellation)
     {
@@ -155,14 +279,15 @@ internal static class GenerateCommand
 
             var output = template with { Target = video.Target };
             output.Check();
+            output.CheckBeginning();
             if (_last?.Path != video.Picture)
             {
                 _last = null;
                 _last = (video.Picture, PictureReader.Read(video.Picture, inputFrame));
             }
 
-            var request = new VideoRequest(_last.Value.Picture, video.Picture, inputFrame, options with { Seed = video.Seed }, framesPerSecond, output);
-            Report(video, maker.Make(request, screen, device => Announce(device, video), cancellation));
+            var report = maker.Make(request(_last.Value.Picture, video, output), screen, device => Announce(device, video), cancellation);
+            GenerateCommand.Report(screen, report, video.Picture, video.Seed, json);
         }
 
         private void Announce(string deviceName, PlannedVideo video)
@@ -182,47 +307,6 @@ internal static class GenerateCommand
             {
                 screen.Note($"{video.Picture} ({plan.Videos.TakeWhile(v => v != video).Count() + 1} of {plan.Videos.Count})");
             }
-        }
-
-        private void Report(PlannedVideo video, VideoReport report)
-        {
-            if (!json)
-            {
-                if (!screen.IsQuiet)
-                {
-                    screen.WriteLine(Describe(report));
-                }
-
-                return;
-            }
-
-            var (output, sidecar) = (report.Output, report.Sidecar);
-            screen.WriteJson(line =>
-            {
-                line.WriteString("status", "made");
-                line.WriteString("picture", video.Picture);
-                line.WriteString("output", output.Target);
-                line.WriteString("format", output.Format.Name);
-                line.WriteString("sidecar", output.Sidecar);
-                if (output.WithContactSheet)
-                {
-                    line.WriteString("contact_sheet", output.ContactSheet);
-                }
-
-                line.WriteNumber("seed", video.Seed);
-                line.WriteNumber("frames", sidecar.Frames.Sha256.Count);
-                line.WriteNumber("width", sidecar.Frames.Width);
-                line.WriteNumber("height", sidecar.Frames.Height);
-                line.WriteNumber("fps", sidecar.Recipe.Options.Fps);
-                if (sidecar.File is { } file)
-                {
-                    line.WriteString("sha256", file.Sha256);
-                }
-
-                line.WriteString("device", sidecar.Recipe.Device.Kind);
-                line.WriteNumber("seconds", Math.Round(report.Time.TotalSeconds, 3));
-                line.WriteNumber("peak_device_bytes", report.PeakDeviceBytes);
-            });
         }
     }
 }

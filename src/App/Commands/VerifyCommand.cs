@@ -17,8 +17,7 @@ internal static class VerifyCommand
         var input = new Option<string?>("--input", "-i") { Description = "The picture. Default: the recorded one, else one of its name beside the video or here.", HelpName = "FILE" };
         var model = CommonOptions.Model();
         model.Description = "The model's folder. Default: the recorded one.";
-        var device = new Option<string?>("--device", "-d") { Description = "Where to compute. Default: the kind of device that made it; another kind may give other bits.", HelpName = "DEVICE" };
-        device.Validators.Add(CommonOptions.CheckDevice);
+        var device = CommonOptions.RecordedDevice();
         var threads = CommonOptions.Threads();
         var quiet = CommonOptions.Quiet();
         var json = CommonOptions.Json();

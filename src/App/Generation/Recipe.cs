@@ -93,7 +93,24 @@ internal sealed record RecipeInput(string Name, string Sha256, int Frame);
 /// <param name="Name">Its folder's name.</param>
 /// <param name="Trained">Whether its weights were learned.</param>
 /// <param name="Sha256">The hash of each file that it is made of.</param>
-internal sealed record RecipeModel(string Name, bool Trained, IReadOnlyDictionary<string, string> Sha256);
+internal sealed record RecipeModel(string Name, bool Trained, IReadOnlyDictionary<string, string> Sha256)
+{
+    /// <summary>The files in which another model differs, by name.</summary>
+    public IReadOnlyList<string> Differences(RecipeModel other) =>
+        [.. Sha256.Keys.Union(other.Sha256.Keys)
+            .Where(name => Sha256.GetValueOrDefault(name) != other.Sha256.GetValueOrDefault(name))
+            .Order(StringComparer.Ordinal)];
+
+    /// <summary>The model's folder: where it was, or the demo model if it has its name.</summary>
+    /// <param name="path">Where it was; null if that is not known.</param>
+    /// <param name="of">What was made with it, for the message.</param>
+    /// <exception cref="UserError">It cannot be told.</exception>
+    public string Find(string? path, string of) => path is not null && Directory.Exists(path)
+        ? path
+        : Name == System.IO.Path.GetFileName(Places.DemoModel())
+            ? Places.DemoModel()
+            : throw new UserError(ExitCode.Input, $"the model \"{Name}\", which {of} was made with, is not there", "name its folder: --model DIR");
+}
 
 /// <summary>The choices of a recipe.</summary>
 internal sealed record RecipeOptions(string Sampler, int Steps, double Eta, ulong Seed, int Frames, double Fps, string Fit, int Width, int Height)
@@ -116,7 +133,12 @@ internal sealed record RecipeCompat(string Name, string ClipRescaling, double Ch
 /// <param name="Kind">cuda or virtual: the same kind gives the same bits.</param>
 /// <param name="Architecture">sm_80 and the like.</param>
 /// <param name="Name">The device's name.</param>
-internal sealed record RecipeDevice(string Kind, string Architecture, string Name);
+internal sealed record RecipeDevice(string Kind, string Architecture, string Name)
+{
+    /// <summary>The device as <c>--device</c> names it.</summary>
+    [JsonIgnore]
+    public string Specification => Kind == "virtual" ? $"virtual:{Architecture}" : Kind;
+}
 
 /// <summary>The encoder of a recipe.</summary>
 /// <param name="Format">mp4, gif, webm or png.</param>
@@ -127,6 +149,7 @@ internal sealed record RecipeEncoder(string Format, string? Ffmpeg);
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
 [JsonSerializable(typeof(Recipe))]
 [JsonSerializable(typeof(Sidecar))]
+[JsonSerializable(typeof(SavedOutput))]
 internal sealed partial class RecipeJson : JsonSerializerContext
 {
     /// <summary>On one line, for metadata.</summary>

@@ -43,7 +43,7 @@ internal sealed class Verification
     public Recipe Recipe { get; }
 
     /// <summary>The device that it was made on, as <c>--device</c> names it.</summary>
-    public string Device => Recipe.Device.Kind == "virtual" ? $"virtual:{Recipe.Device.Architecture}" : Recipe.Device.Kind;
+    public string Device => Recipe.Device.Specification;
 
     /// <summary>Reads a video's recipe: from its sidecar, else from its metadata.</summary>
     /// <exception cref="UserError">There is no such video, or it has no recipe.</exception>
@@ -72,11 +72,7 @@ internal sealed class Verification
 
     /// <summary>The folder of the model: the recorded one, or the demo model for a recipe without a sidecar.</summary>
     /// <exception cref="UserError">It cannot be told.</exception>
-    public string FindModel() => _sidecar?.Paths.Model is { } path && Directory.Exists(path)
-        ? path
-        : Recipe.Model.Name == Path.GetFileName(Places.DemoModel())
-            ? Places.DemoModel()
-            : throw new UserError(ExitCode.Input, $"the model \"{Recipe.Model.Name}\", which {_video} was made with, is not there", "name its folder: --model DIR");
+    public string FindModel() => Recipe.Model.Find(_sidecar?.Paths.Model, _video);
 
     /// <summary>Makes it again and compares.</summary>
     /// <param name="maker">The model on the device.</param>
@@ -102,7 +98,7 @@ internal sealed class Verification
         {
             var output = new VideoOutput(Path.Combine(folder, $"again{format.Extension}"), format, Overwrite: false);
             var options = maker.Resolve(Recipe.ToGenerationOptions());
-            var request = new VideoRequest(picture, path, Recipe.Input.Frame, options, Recipe.Options.Fps, output) { Comment = _comment };
+            var request = VideoRequest.OfPicture(picture, path, Recipe.Input.Frame, options, Recipe.Options.Fps, output) with { Comment = _comment };
             return Compare(maker.Make(request, screen, announce, cancellation), maker.DescribeModel());
         }
         finally
@@ -161,13 +157,13 @@ internal sealed class Verification
             var same = FileHash.Compute(_video) == made.File!.Sha256;
             var recorded = DecodedFrames(_video);
             var others = same ? [] : Differences(recorded, DecodedFrames(report.Output.Target));
-            return new Verdict(recorded.Count, others, same, WasChanged: false, ModelDifferences(model), Recipe.Encoder.Ffmpeg, usedFfmpeg);
+            return new Verdict(recorded.Count, others, same, WasChanged: false, Recipe.Model.Differences(model), Recipe.Encoder.Ffmpeg, usedFfmpeg);
         }
 
         var frames = _sidecar.Frames.Sha256;
         var different = Differences(frames, made.Frames.Sha256);
         var (sameBytes, changed) = isFolder ? CompareFolder() : CompareFile(FileHash.Compute(_video));
-        return new Verdict(frames.Count, different, sameBytes, changed, ModelDifferences(model), Recipe.Encoder.Ffmpeg, usedFfmpeg);
+        return new Verdict(frames.Count, different, sameBytes, changed, Recipe.Model.Differences(model), Recipe.Encoder.Ffmpeg, usedFfmpeg);
 
         (bool SameBytes, bool WasChanged) CompareFolder()
         {
@@ -177,11 +173,6 @@ internal sealed class Verification
 
         (bool SameBytes, bool WasChanged) CompareFile(string hash) => (hash == made.File!.Sha256, hash != _sidecar.File?.Sha256);
     }
-
-    private List<string> ModelDifferences(RecipeModel model) =>
-        [.. Recipe.Model.Sha256.Keys.Union(model.Sha256.Keys)
-            .Where(name => Recipe.Model.Sha256.GetValueOrDefault(name) != model.Sha256.GetValueOrDefault(name))
-            .Order(StringComparer.Ordinal)];
 
     private string FindInput()
     {

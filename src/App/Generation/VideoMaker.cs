@@ -71,10 +71,11 @@ internal sealed class VideoMaker : IDisposable
 
     /// <summary>Opens the device and loads the weights unless that was done.</summary>
     /// <returns>The device's name.</returns>
-    public string Load()
+    /// <param name="parts">The networks; what is loaded first is all that there is.</param>
+    public string Load(PipelineParts parts = PipelineParts.All)
     {
         _context ??= DeviceContext.Open(_device, _threads);
-        _pipeline ??= FashionFlowPipeline.Load(_context, _modelDirectory);
+        _pipeline ??= FashionFlowPipeline.Load(_context, _modelDirectory, parts);
         return DeviceName(_context.Device.Properties);
     }
 
@@ -101,31 +102,55 @@ internal sealed class VideoMaker : IDisposable
     /// <param name="request">What to make.</param>
     /// <param name="screen">Where progress is shown.</param>
     /// <param name="announce">Told the device's name before the long part.</param>
-    /// <param name="cancellation">Stops it; then no file is left.</param>
+    /// <param name="cancellation">Stops it; then nothing is left but the latents, if the request saves them.</param>
     /// <exception cref="UserError">An output cannot be written.</exception>
+    /// <exception cref="Autograd.NonFiniteException">A value is infinite or no number, and the request has them searched for.</exception>
     public VideoReport Make(VideoRequest request, Screen screen, Action<string>? announce, CancellationToken cancellation)
     {
         var clock = Stopwatch.StartNew();
         var options = request.Options;
         using var files = new VideoFiles(request.Output, request.FramesPerSecond, options.Frames!.Value, cancellation);
-        var deviceName = Load();
+        request.Saved?.RequireModel(DescribeModel());
+        var deviceName = Load(request.Parts);
         cancellation.ThrowIfCancellationRequested();
         _context!.ResetPeak();
         var recipe = Describe(request);
+        var paths = new SidecarPaths(Path.GetFullPath(request.Path), Path.GetFullPath(_modelDirectory));
         files.Comment = request.Comment ?? recipe.ToJson();
         announce?.Invoke(deviceName);
-        ProgressDisplay.Run(screen, display =>
+        var keeper = request.SavesLatents ? new LatentsKeeper(request.Output.Latents, recipe, paths, Saved(request), request.Saved?.StepsDone ?? 0) : null;
+        SamplingState? state = null;
+        try
         {
-            _pipeline!.Generate(
-                request.Picture.Image,
-                options,
-                new Forward(display, _context),
-                (_, frame) => files.Write(frame),
-                cancellation);
-            return true;
-        });
-        var sidecar = files.Complete(recipe, new SidecarPaths(Path.GetFullPath(request.Path), Path.GetFullPath(_modelDirectory)), cancellation);
-        return new VideoReport(request.Output, sidecar, clock.Elapsed, _context.PeakBytes);
+            ProgressDisplay.Run(screen, display =>
+            {
+                var (progress, hooks) = (new Forward(display, _context), Hooks(request, keeper));
+                state = request.Saved is { } saved
+                    ? saved.ToState(_context, Configuration)
+                    : _pipeline!.Begin(request.Picture!, options, hooks, progress, cancellation);
+                _pipeline!.Sample(state, options, hooks, progress, cancellation);
+                _pipeline.Decode(state.Video, progress, (_, frame) => files.Write(frame), request.ChecksFinite, cancellation);
+                return true;
+            });
+            var sidecar = files.Complete(recipe, paths, cancellation);
+            keeper?.Finish();
+            return new VideoReport(request.Output, sidecar, clock.Elapsed, _context.PeakBytes) { Latents = request.KeepsLatents ? keeper?.Path : null };
+        }
+        catch (Exception e) when (e is UserError or OperationCanceledException or GpuException && keeper is not null && state is not null && keeper.TrySave(state))
+        {
+            // Who stopped it, or a device that failed, is told of the latents at the program's end.
+            if (e is UserError user)
+            {
+                var advice = SavedLatents.HowToGoOn(keeper.Path);
+                throw new UserError(user.ExitCode, user.Message, user.Advice is null ? advice : $"{user.Advice}; then {advice}", e);
+            }
+
+            throw;
+        }
+        finally
+        {
+            state?.Dispose();
+        }
     }
 
     /// <summary>Frees weights and device.</summary>
@@ -141,7 +166,7 @@ internal sealed class VideoMaker : IDisposable
         return new Recipe
         {
             Program = VersionCommand.Program,
-            Input = new RecipeInput(Path.GetFileName(request.Path), request.Picture.Sha256, request.Frame),
+            Input = request.Input,
             Model = DescribeModel(),
             Options = new RecipeOptions(
                 Recipe.Word(o.Sampler!.Value), o.Steps!.Value, o.Eta, o.Seed, o.Frames!.Value, request.FramesPerSecond, Recipe.Word(o.Fit!.Value), c.PictureWidth, c.PictureHeight)
@@ -153,6 +178,17 @@ internal sealed class VideoMaker : IDisposable
             Encoder = new RecipeEncoder(request.Output.Format.Name, request.Output.Format.Encoder is null ? null : _ffmpegVersion ??= Ffmpeg.Version(Ffmpeg.Require())),
         };
     }
+
+    private static SavedOutput Saved(VideoRequest request) => new(
+        Path.GetFullPath(request.Output.Target), request.Output.WithContactSheet, request.Output.Overwrite, request.KeepsLatents, request.CheckpointEvery, request.PreviewEvery);
+
+    private SamplingHooks Hooks(VideoRequest request, LatentsKeeper? keeper) => new()
+    {
+        AfterStep = keeper is null ? null : keeper.AfterStep,
+        WantsClean = done => request.PreviewEvery is { } every && done % every == 0,
+        ShowClean = request.PreviewEvery is null ? null : (_, video) => PreviewStrip.Write(request.Output.Preview, _pipeline!, video),
+        ChecksFinite = request.ChecksFinite,
+    };
 
     private sealed class Forward(ProgressDisplay display, DeviceContext context) : IProgress<GenerationProgress>
     {

@@ -1,4 +1,6 @@
 // An output that appears whole or not at all: made under a temporary name beside its target, flushed, then renamed.
+using System.Diagnostics;
+using System.Globalization;
 using FashionFlow.Gpu;
 
 namespace FashionFlow.App.Media;
@@ -86,20 +88,40 @@ internal sealed class PendingOutput : IDisposable
         var options = new EnumerationOptions { AttributesToSkip = FileAttributes.None };
         foreach (var path in Directory.Exists(folder) ? Directory.EnumerateFileSystemEntries(folder, ".*.part*", options).ToList() : [])
         {
-            try
+            TryDelete(path);
+        }
+    }
+
+    /// <summary>Deletes what processes that are no more left unfinished of an output.</summary>
+    /// <param name="target">The output's path.</param>
+    public static void DeleteLeftoversOf(string target)
+    {
+        var full = System.IO.Path.GetFullPath(target);
+        var (stem, extension) = (System.IO.Path.GetFileNameWithoutExtension(full), System.IO.Path.GetExtension(full));
+        var folder = System.IO.Path.GetDirectoryName(full)!;
+        var options = new EnumerationOptions { AttributesToSkip = FileAttributes.None };
+        foreach (var path in Directory.Exists(folder) ? Directory.EnumerateFileSystemEntries(folder, ".*.part*", options).ToList() : [])
+        {
+            var name = System.IO.Path.GetFileName(path);
+            var (start, end) = ($".{stem}.", $".part{extension}");
+            if (name.Length > start.Length + end.Length
+                && name.StartsWith(start, StringComparison.Ordinal)
+                && name.EndsWith(end, StringComparison.Ordinal)
+                && int.TryParse(name.AsSpan(start.Length..^end.Length), NumberStyles.None, CultureInfo.InvariantCulture, out var process)
+                && !IsRunning(process))
             {
-                if (Directory.Exists(path))
-                {
-                    Directory.Delete(path, recursive: true);
-                }
-                else
-                {
-                    System.IO.File.Delete(path);
-                }
+                TryDelete(path);
             }
-            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-            {
-            }
+        }
+    }
+
+    /// <summary>Takes back an output that served its turn: deletes it, if it is there.</summary>
+    public static void TakeBack(string target)
+    {
+        lock (Gate)
+        {
+            System.IO.File.Delete(target);
+            Written.Remove(target);
         }
     }
 
@@ -181,6 +203,37 @@ internal sealed class PendingOutput : IDisposable
     /// <exception cref="UserError">It cannot be written.</exception>
     public void FillMember(string name, Action<Stream> write) => FillAt(System.IO.Path.Combine(Path, name), write);
 
+    private static void TryDelete(string path)
+    {
+        try
+        {
+            if (Directory.Exists(path))
+            {
+                Directory.Delete(path, recursive: true);
+            }
+            else
+            {
+                System.IO.File.Delete(path);
+            }
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+        }
+    }
+
+    private static bool IsRunning(int process)
+    {
+        try
+        {
+            using var running = Process.GetProcessById(process);
+            return true;
+        }
+        catch (ArgumentException)
+        {
+            return false;
+        }
+    }
+
     private void CheckTarget()
     {
         if (!_isOwn || !Directory.Exists(Target))
@@ -230,6 +283,7 @@ internal sealed class PendingOutput : IDisposable
 
                 _committed = true;
                 Pending.Remove(this);
+                Written.Remove(Target);
                 Written.Add(Target);
             }
         }

@@ -58,7 +58,8 @@ internal abstract class ProgressDisplay
     private sealed class Clock
     {
         private readonly long _start = Stopwatch.GetTimestamp();
-        private long _first;
+        private (int Done, long Time)? _begin;
+        private (int Done, long Time)? _first;
 
         public TimeSpan Elapsed => Stopwatch.GetElapsedTime(_start);
 
@@ -71,19 +72,25 @@ internal abstract class ProgressDisplay
 
         private string Describe(string unit, int done, int total)
         {
-            if (done == 1)
+            // What an earlier run did took no time here.
+            var begin = (_begin ??= (done, _start)).Done;
+            if (done > begin)
             {
-                _first = Stopwatch.GetTimestamp();
+                _first ??= (done, Stopwatch.GetTimestamp());
             }
 
             if (done >= total)
             {
-                return total == 1 ? Duration(Elapsed) : $"{total} {unit}s in {Duration(Elapsed)}";
+                return total - begin <= 1 ? Duration(Elapsed) : $"{total - begin} {unit}s in {Duration(Elapsed)}";
             }
 
             // The first part loads and compiles kernels: from the third on it does not count any more.
-            var seconds = done >= 3 && _first != 0 ? Stopwatch.GetElapsedTime(_first).TotalSeconds / (done - 1) : Elapsed.TotalSeconds / Math.Max(done, 1);
-            return done == 0 ? (total == 1 ? string.Empty : $"{unit} 0/{total}") : $"{unit} {done}/{total}, {Speed(unit, seconds)}, {Duration(TimeSpan.FromSeconds(seconds * (total - done)))} left";
+            var seconds = done - begin >= 3 && _first is var (first, time)
+                ? Stopwatch.GetElapsedTime(time).TotalSeconds / (done - first)
+                : Elapsed.TotalSeconds / Math.Max(done - begin, 1);
+            return done == begin
+                ? (total == 1 ? string.Empty : $"{unit} {done}/{total}")
+                : $"{unit} {done}/{total}, {Speed(unit, seconds)}, {Duration(TimeSpan.FromSeconds(seconds * (total - done)))} left";
         }
 
         private static string Speed(string unit, double secondsEach) => secondsEach < 1
