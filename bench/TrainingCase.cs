@@ -27,14 +27,18 @@ internal static class TrainingCase
         Console.WriteLine($"{"training step, float32",-58} {"ours s",8} {"torch s",8} {"speed",6} {"ours MB",8} {"torch MB",9}");
         var small = new UnetOptions { Dim = 8 };
         Compare(device, "small", small, tokens: 50, batch: 1, frames: 6, height: 32, width: 16);
+
+        // As recipes/demo/config.json has it.
         var demo = new UnetOptions
         {
             Dim = 24,
             Channels = 8,
             DimMult = [1, 2, 4],
-            SelfAttentions = [false, false, true],
+            SelfAttentions = [false, true, true],
             TemporalCompression = [false, false, true],
             ResnetBlockDepths = [1, 1, 1],
+            HeadWidth = 16,
+            Heads = 4,
             ContextChannels = 192,
         };
         Compare(device, "demo", demo, tokens: 17, batch: 4, frames: 8, height: 24, width: 16);

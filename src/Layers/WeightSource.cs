@@ -107,7 +107,7 @@ public sealed class SeededWeights : WeightSource
     /// <param name="model">The model's name, which keeps models of one seed apart.</param>
     /// <param name="nothingZero">
     /// False for the reference's starting values. True adds noise to everything that would start as zero, one or identity:
-    /// then every path of the model contributes, which tests, benchmarks and the untrained demo need.
+    /// then every path of the model contributes, which tests and benchmarks need.
     /// </param>
     public SeededWeights(ulong seed, string model, bool nothingZero = false)
     {

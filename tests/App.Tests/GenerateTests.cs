@@ -107,7 +107,7 @@ public sealed class GenerateTests : IDisposable
             Assert.That(
                 Directory.GetFiles(_folder["out"]).Select(Path.GetFileName).Order(StringComparer.Ordinal),
                 Is.EqualTo(new[] { "demo.mp4", "demo.mp4.json", "demo.png", "demo.sheet.png" }));
-            Assert.That(result.Output, Does.Contain("Half trained").And.Contain("every stage runs").And.Contain("sm_80"));
+            Assert.That(result.Output, Does.Contain("Trained on drawn figures alone").And.Contain("sm_80"));
             Assert.That(result.Output, Does.Contain($"frames of {width} x {height}"));
         }
 

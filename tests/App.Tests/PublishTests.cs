@@ -35,7 +35,7 @@ public sealed class PublishTests
         var files = Directory.EnumerateFiles(Published, "*", SearchOption.AllDirectories).Select(f => Path.GetRelativePath(Published, f));
         Assert.That(files, Is.EquivalentTo(new[]
         {
-            "LICENSE", "README.txt", "fashionflow", "libHarfBuzzSharp.so", "libSkiaSharp.so", "models/demo/README.md", "models/demo/clip.safetensors", "models/demo/config.json", "models/demo/vae.safetensors",
+            "LICENSE", "README.txt", "fashionflow", "libHarfBuzzSharp.so", "libSkiaSharp.so", "models/demo/README.md", "models/demo/adapter.safetensors", "models/demo/clip.safetensors", "models/demo/config.json", "models/demo/unet.safetensors", "models/demo/vae.safetensors",
             "licences/DejaVu-LICENSE.txt", "licences/Google.Protobuf-LICENSE.txt", "licences/ScottPlot-LICENSE.txt", "licences/ScottPlot-NOTICES.txt",
             "licences/SkiaSharp-LICENSE.txt", "licences/SkiaSharp-THIRD-PARTY-NOTICES.txt", "licences/Spectre.Console-and-System.CommandLine-LICENSE.txt",
             "licences/dotnet-runtime-LICENSE.txt", "licences/dotnet-runtime-THIRD-PARTY-NOTICES.txt",

@@ -54,11 +54,12 @@ public sealed class ModelConfigurationTests
     }
 
     [Test]
-    public void The_demo_model_is_usable_and_says_that_it_is_half_trained()
+    public void The_demo_model_is_trained_and_says_what_it_knows()
     {
         var c = ModelConfiguration.ForDirectory(Path.Combine(GoldenFiles.RepositoryRoot, "models", "demo"));
-        Assert.That(c.IsTrained, Is.False);
-        Assert.That(c.Note, Does.StartWith("Half trained"));
+        Assert.That(c.IsTrained, Is.True);
+        Assert.That(c.Note, Does.StartWith("Trained on drawn figures alone"));
+        Assert.That(c.Schedule.Prediction, Is.EqualTo(PredictionType.Velocity));
         Assert.That(c.Frames % c.Unet.FrameMultiple, Is.Zero);
     }
 
