@@ -69,6 +69,9 @@ public sealed partial class AutoencoderKl : Module
     /// <summary>The model's sizes.</summary>
     public AutoencoderOptions Options { get; }
 
+    /// <summary>Rows of an activation that are on the device at a time where pictures are decoded in strips; 0 where they are not.</summary>
+    public int RowsAtATime { get; set; }
+
     /// <inheritdoc/>
     public override string CurrentName(string name)
         => OldAttentionName().Replace(name, m => m.Groups[1].Value + m.Groups[2].Value switch
@@ -91,6 +94,20 @@ public sealed partial class AutoencoderKl : Module
     {
         using var scope = TensorScope.Begin();
         return scope.Keep(_decoder.Forward(_postQuant.Forward(latents)));
+    }
+
+    /// <summary>
+    /// The picture of one latent, decoded in strips of rows: activations of the picture's size lie in host memory and pass through the
+    /// device strip by strip. Convolutions get the rows beside a strip, and norms the statistics of the whole picture, so that no
+    /// seam shows; only the order of the statistics' sums differs from <see cref="Decode"/>.
+    /// </summary>
+    /// <param name="latent">[1, h, w, c], not scaled.</param>
+    /// <param name="rows">Rows of an activation that are on the device at a time, from 1.</param>
+    /// <param name="onStrip">Gets each strip [1, r, width, 3] of the picture with the number of its first row, from the top; valid during the call.</param>
+    public void DecodeInStrips(Tensor latent, int rows, Action<int, Tensor> onStrip)
+    {
+        using var scope = TensorScope.Begin();
+        _decoder.ForwardInStrips(_postQuant.Forward(latent), rows, onStrip);
     }
 
     [GeneratedRegex(@"^(.*\.attentions\.\d+\.)(query|key|value|proj_attn)(?=\.)")]
@@ -176,6 +193,23 @@ internal sealed class AutoencoderDecoder : Module
         h = Next(h, _normOut.Forward(h, silu: true));
         return Return(scope, _out.Forward(h));
     }
+
+    // What is of the latent's size stays on the device as a whole: the middle looks at all of it at once.
+    public void ForwardInStrips(Tensor x, int rows, Action<int, Tensor> onStrip)
+    {
+        using var scope = TensorScope.Begin();
+        var h = _in.Forward(x);
+        h = Next(h, _middle.Forward(h));
+        var strips = new StripActivation(h);
+        h.Dispose();
+        foreach (var level in _levels)
+        {
+            strips = level.ForwardInStrips(strips, rows);
+        }
+
+        var norm = strips.Coefficients(_normOut, rows);
+        strips.Walk(rows, (strip, part) => onStrip(strip.Start, _out.Forward(_normOut.ForwardPart(part, norm), strip.Padding)));
+    }
 }
 
 /// <summary>One level: residual blocks, then halving or doubling.</summary>
@@ -208,6 +242,16 @@ internal sealed class AutoencoderLevel : Module
         h = _down is null ? h : Next(h, _down.Forward(h));
         h = _up is null ? h : Next(h, _up.Forward(h));
         return Return(scope, h);
+    }
+
+    public StripActivation ForwardInStrips(StripActivation x, int rows)
+    {
+        foreach (var resnet in _resnets)
+        {
+            x = resnet.ForwardInStrips(x, rows);
+        }
+
+        return _up is null ? x : _up.ForwardInStrips(x, rows);
     }
 }
 
@@ -260,6 +304,19 @@ internal sealed class AutoencoderResnet : Module
         h = Next(h, _norm2.Forward(h, silu: true));
         var shortcut = _shortcut is null ? x : _shortcut.Forward(x);
         return Return(scope, _conv2.Forward(h, residual: shortcut));
+    }
+
+    public StripActivation ForwardInStrips(StripActivation x, int rows)
+    {
+        using var scope = TensorScope.Begin();
+        var norm1 = x.Coefficients(_norm1, rows);
+        var h = x.Map(rows, 1, (strip, part) => _conv1.Forward(_norm1.ForwardPart(part, norm1), strip.Padding));
+        var norm2 = h.Coefficients(_norm2, rows);
+        return h.Map(rows, 1, (strip, part) =>
+        {
+            var beside = x.Get(strip.Start, part.Shape[1] + strip.Padding.Top + strip.Padding.Bottom - 2);
+            return _conv2.Forward(_norm2.ForwardPart(part, norm2), strip.Padding, _shortcut is null ? beside : _shortcut.Forward(beside));
+        });
     }
 }
 
@@ -319,6 +376,19 @@ internal sealed class AutoencoderUpsample : Module
     {
         using var scope = TensorScope.Begin();
         return Return(scope, _conv.Forward(Functional.UpsampleNearest2x(x)));
+    }
+
+    public StripActivation ForwardInStrips(StripActivation x, int rows)
+    {
+        return x.Map(Math.Max(rows / 2, 1), 2, (strip, part) =>
+        {
+            // A row of the neighbour becomes two, of which the convolution needs the nearer one.
+            var doubled = Functional.UpsampleNearest2x(part);
+            var (above, below) = (1 - strip.Padding.Top, 1 - strip.Padding.Bottom);
+            var s = doubled.Shape;
+            var rowsNeeded = s[1] - above - below;
+            return _conv.Forward(doubled.Reshape(s[1], s[2], s[3]).Narrow(above, rowsNeeded).Reshape(1, rowsNeeded, s[2], s[3]), strip.Padding);
+        });
     }
 }
 

@@ -31,6 +31,10 @@ public sealed class Convolution2d : Module
         _padding = padding;
     }
 
+    /// <summary>Applies the convolution to a part of a picture, which brings rows of its neighbours where others would pad with zeros.</summary>
+    internal Tensor Forward(Tensor x, Padding2d padding, Tensor? residual = null)
+        => Functional.Conv2d(x, _weight.Value, _bias?.Value, _stride, padding, residual: residual);
+
     /// <summary>Applies the convolution and adds <paramref name="residual"/> of the result's shape.</summary>
     public Tensor Forward(Tensor x, Tensor? residual = null)
     {

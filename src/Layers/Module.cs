@@ -29,9 +29,12 @@ public abstract class Module : IDisposable
     /// <summary>Sees the outputs of this module and all below it. Set it on the root.</summary>
     public ActivationObserver? Observer
     {
-        get => _parent is null ? field : _parent.Observer;
+        get => IsUnseen ? null : _parent is null ? field : _parent.Observer;
         set;
     }
+
+    /// <summary>Whether nobody sees the outputs of this module and those below it: while it works in parts that nobody knows.</summary>
+    protected bool IsUnseen { get; set; }
 
     /// <summary>All parameters in the reference's order.</summary>
     public IEnumerable<NamedParameter> Parameters => ParametersBelow("");
@@ -78,6 +81,16 @@ public abstract class Module : IDisposable
         for (var i = 0; i < parameters.Count; i++)
         {
             parameters[i].Parameter.Assign(uploaded[i]);
+        }
+    }
+
+    /// <summary>Takes the memory of all parameters and gives them no values: enough to measure what a run will take.</summary>
+    /// <param name="context">Where.</param>
+    public void Reserve(DeviceContext context)
+    {
+        foreach (var (_, parameter) in Parameters)
+        {
+            parameter.Assign(TensorScope.Detach(Tensor.Empty(context, parameter.Layout.DeviceShape)));
         }
     }
 

@@ -77,7 +77,34 @@ public sealed class DeviceContext : IDisposable
         }
     }
 
+    /// <summary>The open arena's size, and the most of it that was used since <see cref="ResetPeak"/>; null while there is none.</summary>
+    public (long Bytes, long HighWater)? Arena => Allocator.Arena;
+
+    /// <summary>
+    /// A number that stands for where all tensors lie in the arena, 0 without one: where it repeats, equal work from there on lays out
+    /// memory equally.
+    /// </summary>
+    public ulong ArenaLayout => Allocator.ArenaLayout;
+
     internal CachingAllocator Allocator { get; }
+
+    /// <summary>
+    /// Takes one stretch of device memory, from which all new tensors come from now on: what a plan promised is there, and no more is
+    /// taken. It is given back with the context, or by <see cref="CloseArena"/>.
+    /// </summary>
+    /// <param name="bytes">Its size; a request beyond it is an error.</param>
+    /// <exception cref="InvalidOperationException">There is one already.</exception>
+    /// <exception cref="GpuException">CUDA_ERROR_OUT_OF_MEMORY: the device has not so much.</exception>
+    public void OpenArena(long bytes)
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(bytes);
+        Allocator.OpenArena(bytes);
+    }
+
+    /// <summary>Gives the arena back, if there is one.</summary>
+    /// <exception cref="InvalidOperationException">A tensor is still in it.</exception>
+    public void CloseArena() => Allocator.CloseArena();
 
     /// <summary>Starts a new measurement of <see cref="PeakBytes"/>.</summary>
     public void ResetPeak() => Allocator.ResetPeak();
@@ -120,6 +147,7 @@ public sealed class DeviceContext : IDisposable
         }
 
         _disposed = true;
+        Allocator.CloseArena();
         Allocator.ReleaseCached();
         if (_ownsDevice)
         {

@@ -40,6 +40,25 @@ public static partial class Ops
     public static Tensor GroupNorm(
         Tensor x, int groups, Tensor weight, Tensor bias, double eps, Tensor? scaleShift, bool silu, Tensor? statistics)
     {
+        RequireGroups(x, groups, weight, bias, scaleShift);
+        if (statistics is not null)
+        {
+            RequireStatistics(x, groups, statistics);
+        }
+
+        using var alignedX = GroupVectors(x, groups) ? AlignedCopy(x) : null;
+        using var coefficients = TensorScope.Detach(GroupNormCoefficients(alignedX ?? x, groups, weight, bias, eps, scaleShift, statistics));
+        return GroupNormApply(alignedX ?? x, groups, coefficients, silu);
+    }
+
+    /// <summary>
+    /// The first half of <see cref="GroupNorm(Tensor, int, Tensor, Tensor, double, Tensor?, bool)"/>: what the second one multiplies and
+    /// adds, [b, 2, c]: rstd weight (1 + scale), then (bias - mean rstd weight) (1 + scale) + shift.
+    /// </summary>
+    /// <inheritdoc cref="GroupNorm(Tensor, int, Tensor, Tensor, double, Tensor?, bool, Tensor?)"/>
+    public static Tensor GroupNormCoefficients(
+        Tensor x, int groups, Tensor weight, Tensor bias, double eps, Tensor? scaleShift = null, Tensor? statistics = null)
+    {
         var (b, n, c) = RequireGroups(x, groups, weight, bias, scaleShift);
         if (statistics is not null)
         {
@@ -47,30 +66,68 @@ public static partial class Ops
             statistics.MarkWritten();
         }
 
-        var y = Tensor.Empty(x.Context, x.Shape, x.DType);
-        var vectors = c / groups % 4 == 0;
+        var vectors = GroupVectors(x, groups);
         using var alignedX = vectors ? AlignedCopy(x) : null;
         x = alignedX ?? x;
         var walk = GroupNormWalk.Choose(c, c / groups, vectors ? 4 : 1);
         var rowsPerChunk = walk.RowsPerSumChunk(n);
         var chunks = CeilingDivide(n, rowsPerChunk);
+        var coefficients = Tensor.Empty(x.Context, [b, 2, c], x.DType);
         using var partials = TensorScope.Detach(Tensor.Empty(x.Context, [b, groups, chunks, 2], DType.Float64));
-        using var coefficients = TensorScope.Detach(Tensor.Empty(x.Context, [b, 2, c], x.DType));
         var sums = new LaunchShape(new Dim3(chunks, walk.Tiles, b), new Dim3(WarpSize, walk.Warps));
         var perGroup = new LaunchShape(new Dim3(groups, b), WarpSize);
-        var rowsPerApplied = walk.RowsPerAppliedChunk;
-        var apply = sums with { Grid = new Dim3(CeilingDivide(n, rowsPerApplied), walk.Tiles, b) };
         var stream = x.Context.Stream;
         switch (x.DType)
         {
             case DType.Float32:
-            {
                 (vectors ? (GroupNormSums<float>)GroupNormKernels.GroupNormSumsVec4F32 : GroupNormKernels.GroupNormSumsF32)(
                     stream, sums, x.Pointer<float>(), partials.Pointer<double>(), n, c, groups, walk.TileChannels, walk.RowsPerStep, rowsPerChunk);
                 GroupNormKernels.GroupNormCoefficientsF32(
                     stream, perGroup, x.Pointer<float>(), partials.Pointer<double>(), weight.Pointer<float>(), bias.Pointer<float>(),
                     Optional<float>(scaleShift), coefficients.Pointer<float>(), Optional<double>(statistics), n, c, groups, chunks, eps);
-                GroupNormApply<float> kernel = (vectors, silu) switch
+                return coefficients;
+
+            case DType.Float64:
+                (vectors ? (GroupNormSums<double>)GroupNormKernels.GroupNormSumsVec4F64 : GroupNormKernels.GroupNormSumsF64)(
+                    stream, sums, x.Pointer<double>(), partials.Pointer<double>(), n, c, groups, walk.TileChannels, walk.RowsPerStep, rowsPerChunk);
+                GroupNormKernels.GroupNormCoefficientsF64(
+                    stream, perGroup, x.Pointer<double>(), partials.Pointer<double>(), weight.Pointer<double>(), bias.Pointer<double>(),
+                    Optional<double>(scaleShift), coefficients.Pointer<double>(), Optional<double>(statistics), n, c, groups, chunks, eps);
+                return coefficients;
+
+            default:
+                throw UnsupportedType(x);
+        }
+    }
+
+    /// <summary>
+    /// The second half of <see cref="GroupNorm(Tensor, int, Tensor, Tensor, double, Tensor?, bool)"/>: x times the first row of its sample's
+    /// coefficients, plus the second, SiLU where asked. Applied to parts of x, with coefficients of the whole, it gives parts of the whole.
+    /// </summary>
+    /// <param name="x">[b, .., c]: samples first, channels last.</param>
+    /// <param name="groups">Those that the coefficients were made with.</param>
+    /// <param name="coefficients">[b, 2, c].</param>
+    /// <param name="silu">Whether x * sigmoid(x) is applied last.</param>
+    /// <returns>Of x's shape.</returns>
+    /// <exception cref="ArgumentException">Shapes, element types or contexts do not fit.</exception>
+    public static Tensor GroupNormApply(Tensor x, int groups, Tensor coefficients, bool silu = false)
+    {
+        var (b, n, c) = RequireGroups(x, groups);
+        Require(coefficients.Shape == new Shape(b, 2, c), $"coefficients must be [{b}, 2, {c}] for x {x.Shape}, not {coefficients.Shape}");
+        RequireAlike(x, coefficients);
+        var y = Tensor.Empty(x.Context, x.Shape, x.DType);
+        var vectors = GroupVectors(x, groups);
+        using var alignedX = vectors ? AlignedCopy(x) : null;
+        x = alignedX ?? x;
+        var walk = GroupNormWalk.Choose(c, c / groups, vectors ? 4 : 1);
+        var rowsPerApplied = walk.RowsPerAppliedChunk;
+        var apply = new LaunchShape(new Dim3(CeilingDivide(n, rowsPerApplied), walk.Tiles, b), new Dim3(WarpSize, walk.Warps));
+        var stream = x.Context.Stream;
+        switch (x.DType)
+        {
+            case DType.Float32:
+            {
+                GroupNormApplyKernel<float> kernel = (vectors, silu) switch
                 {
                     (true, true) => GroupNormKernels.GroupNormApplySiluVec4F32,
                     (true, false) => GroupNormKernels.GroupNormApplyVec4F32,
@@ -85,12 +142,7 @@ public static partial class Ops
 
             case DType.Float64:
             {
-                (vectors ? (GroupNormSums<double>)GroupNormKernels.GroupNormSumsVec4F64 : GroupNormKernels.GroupNormSumsF64)(
-                    stream, sums, x.Pointer<double>(), partials.Pointer<double>(), n, c, groups, walk.TileChannels, walk.RowsPerStep, rowsPerChunk);
-                GroupNormKernels.GroupNormCoefficientsF64(
-                    stream, perGroup, x.Pointer<double>(), partials.Pointer<double>(), weight.Pointer<double>(), bias.Pointer<double>(),
-                    Optional<double>(scaleShift), coefficients.Pointer<double>(), Optional<double>(statistics), n, c, groups, chunks, eps);
-                GroupNormApply<double> kernel = (vectors, silu) switch
+                GroupNormApplyKernel<double> kernel = (vectors, silu) switch
                 {
                     (true, true) => GroupNormKernels.GroupNormApplySiluVec4F64,
                     (true, false) => GroupNormKernels.GroupNormApplyVec4F64,
@@ -316,9 +368,7 @@ public static partial class Ops
         Tensor x, int groups, Tensor weight, Tensor bias, Tensor? scaleShift,
         [System.Runtime.CompilerServices.CallerMemberName] string operation = "")
     {
-        Require(x.Shape.Rank >= 2, $"x must be [b, .., c], not {x.Shape}", operation);
-        var (b, c) = (x.Shape[0], x.Shape[-1]);
-        Require(groups > 0 && c % groups == 0, $"{c} channels of x {x.Shape} are not divided by {groups} groups", operation);
+        var (b, n, c) = RequireGroups(x, groups, operation);
         RequireVector(x, weight, c, nameof(weight), operation);
         RequireVector(x, bias, c, nameof(bias), operation);
         if (scaleShift is not null)
@@ -327,11 +377,21 @@ public static partial class Ops
             RequireAlike(x, scaleShift, operation);
         }
 
+        return (b, n, c);
+    }
+
+    private static (int B, int N, int C) RequireGroups(Tensor x, int groups, [System.Runtime.CompilerServices.CallerMemberName] string operation = "")
+    {
+        Require(x.Shape.Rank >= 2, $"x must be [b, .., c], not {x.Shape}", operation);
+        var (b, c) = (x.Shape[0], x.Shape[-1]);
+        Require(groups > 0 && c % groups == 0, $"{c} channels of x {x.Shape} are not divided by {groups} groups", operation);
         Require(x.Count > 0, $"x {x.Shape} is empty: it has no statistics", operation);
         Require(b <= MaxGridZ, $"{b} samples in x {x.Shape} are more than {MaxGridZ}", operation);
         Require(c / groups <= GroupNormWalk.MaxThreads, $"{c / groups} channels a group are more than {GroupNormWalk.MaxThreads}", operation);
         return (b, CheckedInt32(x.Shape.CountBetween(1, x.Shape.Rank - 1), $"positions of x {x.Shape}"), c);
     }
+
+    private static bool GroupVectors(Tensor x, int groups) => x.Shape[-1] / groups % 4 == 0;
 
     private static void RequireStatistics(
         Tensor x, int groups, Tensor statistics, [System.Runtime.CompilerServices.CallerMemberName] string operation = "")
@@ -409,7 +469,7 @@ public static partial class Ops
         int rowsPerStep, int rowsPerChunk)
         where T : unmanaged;
 
-    private delegate void GroupNormApply<T>(
+    private delegate void GroupNormApplyKernel<T>(
         GpuStream stream, in LaunchShape shape, DevicePointer<T> x, DevicePointer<T> coefficients, DevicePointer<T> y, int n, int c,
         int tileChannels, int rowsPerStep, int rowsPerChunk)
         where T : unmanaged;

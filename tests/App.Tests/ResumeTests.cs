@@ -55,7 +55,15 @@ public sealed class ResumeTests : IDisposable
         }
 
         Run(Line).MustFail(5, "out.mp4.latents exists: an earlier run did not end");
-        var result = Run("generate --resume out.mp4.latents");
+        File.WriteAllText(_folder["out.mp4"], "mine");
+        Run("generate --resume out.mp4.latents").MustFail(5, "out.mp4 exists and is kept");
+        Run("generate --resume out.mp4.latents -o out.avi").MustFail(2, "--output must end in .mp4, .gif or .webm, not 'out.avi'");
+        File.Copy(_folder["out.mp4.latents"], _folder["copy.latents"]);
+        var elsewhere = Run("generate --resume copy.latents -o other.mp4 --contact-sheet");
+        Assert.That(elsewhere.ExitCode, Is.Zero, elsewhere.Error);
+        Assert.That(File.ReadAllBytes(_folder["other.mp4"]), Is.EqualTo(whole));
+        Assert.That(_folder.Names, Does.Contain("other.sheet.png").And.Not.Contain("copy.latents"));
+        var result = Run("generate --resume out.mp4.latents --overwrite");
         Assert.That(result.ExitCode, Is.Zero, result.Error);
         Assert.That(result.ErrorLines[0], Does.Match("; out.mp4.latents goes on behind step \\d+ of 12$"));
         Assert.That(File.ReadAllBytes(_folder["out.mp4"]), Is.EqualTo(whole));

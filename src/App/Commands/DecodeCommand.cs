@@ -28,6 +28,7 @@ internal static class DecodeCommand
         model.Description = "The model's folder. Default: the recorded one.";
         var device = CommonOptions.RecordedDevice();
         var threads = CommonOptions.Threads();
+        var budget = MemoryBudget.Option();
         var finite = CommonOptions.DebugFinite();
         var quiet = CommonOptions.Quiet();
         var json = CommonOptions.Json();
@@ -38,7 +39,7 @@ internal static class DecodeCommand
             "decode dress.mp4.latents -o dress.gif",
             "decode dress.mp4.latents -o frames --format png --contact-sheet")
         {
-            latents, output, format, overwrite, sheet, fps, model, device, threads, finite, quiet, json,
+            latents, output, format, overwrite, sheet, fps, model, device, threads, budget, finite, quiet, json,
         };
         command.SetAction(parsed =>
         {
@@ -67,6 +68,7 @@ internal static class DecodeCommand
                 {
                     FramesPerSecond = parsed.GetValue(fps),
                     ChecksFinite = parsed.GetValue(finite),
+                    MemoryBudget = parsed.GetValue(budget) is { } size ? MemoryBudget.Parse(size) : null,
                 },
                 new VideoOutput(Path.TrimEndingDirectorySeparator(target), wanted, parsed.GetValue(overwrite)) { WithContactSheet = parsed.GetValue(sheet) },
                 savesLatents: false,

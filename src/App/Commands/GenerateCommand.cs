@@ -47,8 +47,10 @@ internal static class GenerateCommand
         var checkpoints = CommonOptions.Count(
             "--checkpoint-every", "N", "Save what is sampled, as OUT.latents, every N steps. Default: about every 30 seconds, and when it is stopped.", 1, 1_000_000);
         var keep = new Option<bool>("--keep-latents") { Description = "Leave OUT.latents when the video is done: decode makes the video of it again, in any form." };
-        var resume = new Option<string?>("--resume") { Description = "Go on with a video that was stopped, instead of PICTURE and -o; the result is the same to the byte.", HelpName = "OUT.latents" };
+        var resume = new Option<string?>("--resume") { Description = "Go on with a video that was stopped, instead of PICTURE and its options; the result is the same to the byte.", HelpName = "OUT.latents" };
         var preview = CommonOptions.Count("--preview", "N", "Write OUT.preview.png every N steps: up to four frames of what the video will be.", 1, 1_000_000);
+        var budget = MemoryBudget.Option();
+        var planOnly = new Option<bool>("--plan-only") { Description = "Print what each stage takes of memory and work, and about how long it takes; make nothing." };
         var finite = CommonOptions.DebugFinite();
         var quiet = CommonOptions.Quiet();
         var json = CommonOptions.Json();
@@ -61,12 +63,13 @@ internal static class GenerateCommand
             "generate dress.jpg -o frames/ --format png --fit pad",
             "generate runway.mp4 --input-frame 12 -o dress.gif --fps 8 --device virtual",
             "generate dress.jpg -o dress.mp4 --checkpoint-every 5 --preview 10",
-            "generate --resume dress.mp4.latents")
+            "generate --resume dress.mp4.latents",
+            "generate dress.jpg -o dress.mp4 --model models/full --memory-budget 3GiB --plan-only")
         {
             pictures, output, format, overwrite, sheet, model, fit, inputFrame, steps, sampler, spacing, eta, seed, videos, frames, fps, checkpoints, keep, resume, preview, device, threads,
-            compat, finite, quiet, json,
+            compat, budget, planOnly, finite, quiet, json,
         };
-        Option[] ofTheFirstRun = [output, format, overwrite, sheet, fit, inputFrame, steps, sampler, spacing, eta, seed, videos, frames, fps, compat];
+        Option[] ofTheFirstRun = [format, fit, inputFrame, steps, sampler, spacing, eta, seed, videos, frames, fps, compat, planOnly];
         command.Validators.Add(result =>
         {
             var hasPicture = result.GetResult(pictures)?.Tokens.Count > 0;
@@ -97,7 +100,7 @@ internal static class GenerateCommand
             {
                 var saved = SavedLatents.Open(latents);
                 var begun = saved.Output;
-                var again = new VideoOutput(TargetBeside(saved), VideoFormat.Named(saved.Recipe.Encoder.Format), begun.Overwrite) { WithContactSheet = begun.ContactSheet };
+                var again = OutputOf(saved, parsed.GetValue(output), parsed.GetValue(overwrite), parsed.GetValue(sheet));
                 again.DeleteLeftovers();
                 var choices = new ResumedVideo.Choices(
                     parsed.GetValue(model), parsed.GetResult(device) is { Implicit: false } ? parsed.GetValue(device) : null, parsed.GetValue(threads) ?? 0, parsed.GetValue(json))
@@ -106,6 +109,7 @@ internal static class GenerateCommand
                     CheckpointEvery = parsed.GetValue(checkpoints) ?? begun.CheckpointEvery,
                     PreviewEvery = parsed.GetValue(preview) ?? begun.PreviewEvery,
                     ChecksFinite = parsed.GetValue(finite),
+                    MemoryBudget = Budget(),
                 };
                 return ResumedVideo.Make(saved, choices, again, savesLatents: true, screen, cancellation);
             }
@@ -113,7 +117,7 @@ internal static class GenerateCommand
             var form = parsed.GetValue(format) is { } name ? VideoFormat.Named(name) : null;
             var plan = OutputPlan.Make(parsed.GetRequiredValue(pictures), parsed.GetValue(output)!, form, parsed.GetValue(seed), parsed.GetValue(videos) ?? 1);
             plan.Format.Require();
-            using var maker = new VideoMaker(parsed.GetValue(model) ?? Places.DemoModel(), parsed.GetRequiredValue(device), parsed.GetValue(threads) ?? 0);
+            using var maker = new VideoMaker(parsed.GetValue(model) ?? Places.DemoModel(), parsed.GetRequiredValue(device), parsed.GetValue(threads) ?? 0) { MemoryBudget = Budget() };
             var options = maker.Resolve(new GenerationOptions
             {
                 Sampler = CommonOptions.Chosen<SamplerKind>(parsed.GetValue(sampler)),
@@ -126,6 +130,13 @@ internal static class GenerateCommand
             });
             var framesPerSecond = parsed.GetValue(fps) ?? maker.Configuration.FrameRate;
             CheckRate(plan.Format, framesPerSecond);
+            if (parsed.GetValue(planOnly))
+            {
+                var (memory, times) = maker.Estimate(options, parsed.GetValue(preview) is not null);
+                MemoryBudget.Print(screen, memory, times, options, parsed.GetValue(json));
+                return ExitCode.Success;
+            }
+
             var frame = parsed.GetValue(inputFrame) ?? 0;
             var template = new VideoOutput(string.Empty, plan.Format, parsed.GetValue(overwrite))
             {
@@ -133,6 +144,8 @@ internal static class GenerateCommand
                 WithPreview = parsed.GetValue(preview) is not null,
             };
             return new Run(screen, maker, plan, options, frame, template, Request, parsed.GetValue(json), cancellation).All();
+
+            long? Budget() => parsed.GetValue(budget) is { } size ? MemoryBudget.Parse(size) : null;
 
             VideoRequest Request(SourcePicture picture, PlannedVideo video, VideoOutput output) =>
                 VideoRequest.OfPicture(picture, video.Picture, frame, options with { Seed = video.Seed }, framesPerSecond, output) with
@@ -212,11 +225,14 @@ internal static class GenerateCommand
         });
     }
 
-    // The recorded place, or, where the files were moved, the one beside the latents.
-    private static string TargetBeside(SavedLatents saved)
+    // What the first run was to write, or elsewhere. Where the files were moved, the video belongs beside the latents.
+    private static VideoOutput OutputOf(SavedLatents saved, string? elsewhere, bool overwrite, bool sheet)
     {
-        var target = saved.Path.EndsWith(SavedLatents.Extension, StringComparison.Ordinal) ? saved.Path[..^SavedLatents.Extension.Length] : saved.Output.Target;
-        return Path.GetFileName(target) == Path.GetFileName(saved.Output.Target) ? target : saved.Output.Target;
+        var begun = VideoFormat.Named(saved.Recipe.Encoder.Format);
+        var beside = saved.Path.EndsWith(SavedLatents.Extension, StringComparison.Ordinal) ? saved.Path[..^SavedLatents.Extension.Length] : saved.Output.Target;
+        var target = elsewhere ?? (Path.GetFileName(beside) == Path.GetFileName(saved.Output.Target) ? beside : saved.Output.Target);
+        var format = VideoFormat.ForPath(target) ?? (begun.IsFolder ? begun : throw new UserError(ExitCode.Usage, $"--output must end in .mp4, .gif or .webm, not '{target}'"));
+        return new VideoOutput(Path.TrimEndingDirectorySeparator(target), format, overwrite || saved.Output.Overwrite) { WithContactSheet = sheet || saved.Output.ContactSheet };
     }
 
     // One call: a failure of one picture is reported, and the others are made.
@@ -297,6 +313,11 @@ internal static class GenerateCommand
                 _announced = true;
                 var seeds = plan.Videos[^1].Seed == video.Seed ? $"seed {video.Seed}" : $"seeds {video.Seed} to {plan.Videos[^1].Seed}";
                 screen.Note($"{deviceName}; {Recipe.Word(options.Sampler!.Value)}, {options.Steps} steps, {options.Frames} frames, {seeds}, compat {options.Compatibility!.Name}");
+                foreach (var line in maker.Plan is { } memory ? MemoryBudget.Describe(memory) : [])
+                {
+                    screen.Note(line);
+                }
+
                 if (maker.Note is { } note)
                 {
                     screen.Note($"note: {note}");

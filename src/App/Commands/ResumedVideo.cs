@@ -23,7 +23,7 @@ internal static class ResumedVideo
         output.Check();
         var recipe = saved.Recipe;
         using var maker = new VideoMaker(
-            choices.Model ?? recipe.Model.Find(saved.Paths.Model, saved.Path), choices.Device ?? recipe.Device.Specification, choices.Threads);
+            choices.Model ?? recipe.Model.Find(saved.Paths.Model, saved.Path), choices.Device ?? recipe.Device.Specification, choices.Threads) { MemoryBudget = choices.MemoryBudget };
         var options = maker.Resolve(recipe.ToGenerationOptions());
         var fps = choices.FramesPerSecond ?? recipe.Options.Fps;
         GenerateCommand.CheckRate(output.Format, fps);
@@ -43,6 +43,11 @@ internal static class ResumedVideo
         {
             var (kind, program) = (maker.DescribeDevice(), VersionCommand.Program);
             screen.Note($"{device}; {saved.Path} goes on behind step {saved.StepsDone} of {recipe.Options.Steps}");
+            foreach (var line in maker.Plan is { } memory ? MemoryBudget.Describe(memory) : [])
+            {
+                screen.Note(line);
+            }
+
             if (kind.Kind != recipe.Device.Kind)
             {
                 screen.Note($"note: it was begun on {recipe.Device.Name}; another kind of device may give other bits");
@@ -73,6 +78,9 @@ internal static class ResumedVideo
 
         /// <summary>Steps between previews; null for none.</summary>
         public int? PreviewEvery { get; init; }
+
+        /// <summary>The most device memory that may be taken, in bytes; null for no bound.</summary>
+        public long? MemoryBudget { get; init; }
 
         /// <summary>Whether values that are infinite or no number are searched for.</summary>
         public bool ChecksFinite { get; init; }

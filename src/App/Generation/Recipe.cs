@@ -118,6 +118,9 @@ internal sealed record RecipeOptions(string Sampler, int Steps, double Eta, ulon
     /// <summary>Which times the sampler visits; null for evenly spread ones.</summary>
     public string? Spacing { get; init; }
 
+    /// <summary>Rows at a time where frames were decoded in strips, which the last bits depend on; null where they were decoded whole.</summary>
+    public int? DecodeRows { get; init; }
+
     /// <summary>A spacing as recipes write it.</summary>
     public static string? WordOf(TimestepSpacing spacing) => spacing == TimestepSpacing.Uniform ? null : Recipe.Word(spacing);
 }

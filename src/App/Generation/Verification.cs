@@ -98,7 +98,11 @@ internal sealed class Verification
         {
             var output = new VideoOutput(Path.Combine(folder, $"again{format.Extension}"), format, Overwrite: false);
             var options = maker.Resolve(Recipe.ToGenerationOptions());
-            var request = VideoRequest.OfPicture(picture, path, Recipe.Input.Frame, options, Recipe.Options.Fps, output) with { Comment = _comment };
+            var request = VideoRequest.OfPicture(picture, path, Recipe.Input.Frame, options, Recipe.Options.Fps, output) with
+            {
+                Comment = _comment,
+                DecodeRows = Recipe.Options.DecodeRows ?? 0,
+            };
             return Compare(maker.Make(request, screen, announce, cancellation), maker.DescribeModel());
         }
         finally

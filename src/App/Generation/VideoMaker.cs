@@ -1,5 +1,6 @@
 // One model on one device that makes videos: what generate, demo, verify and evaluate share.
 using System.Diagnostics;
+using System.Globalization;
 using FashionFlow.App.Commands;
 using FashionFlow.App.Media;
 using FashionFlow.App.Terminal;
@@ -37,6 +38,12 @@ internal sealed class VideoMaker : IDisposable
 
     /// <summary>The model's configuration.</summary>
     public ModelConfiguration Configuration { get; }
+
+    /// <summary>The most device memory that may be taken, in bytes; null for no bound.</summary>
+    public long? MemoryBudget { get; init; }
+
+    /// <summary>The plan that meets the budget; null without one, and before the first video.</summary>
+    public MemoryPlan? Plan { get; private set; }
 
     /// <summary>What a user must know of the model, or null.</summary>
     public string? Note => Configuration.Note
@@ -79,6 +86,18 @@ internal sealed class VideoMaker : IDisposable
         return DeviceName(_context.Device.Properties);
     }
 
+    /// <summary>Plans a video and estimates its stages' times, and makes nothing.</summary>
+    /// <param name="options">The choices, resolved.</param>
+    /// <param name="withPreviews">Whether previews are decoded.</param>
+    /// <returns>The plan, and about how long a part of each stage takes.</returns>
+    /// <exception cref="UserError">The budget cannot be met.</exception>
+    public (MemoryPlan Plan, IReadOnlyDictionary<string, TimeSpan> Times) Estimate(GenerationOptions options, bool withPreviews)
+    {
+        _context ??= DeviceContext.Open(_device, _threads);
+        var plan = PlanFor(options, PipelineParts.All, withPreviews, decodeRows: null);
+        return (plan, MemoryPlanner.Estimate(Configuration, options, plan, _context));
+    }
+
     /// <summary>The model as a recipe names it: its files and their hashes.</summary>
     public RecipeModel DescribeModel() => _recipeModel ??= new RecipeModel(
         Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(_modelDirectory))),
@@ -111,14 +130,14 @@ internal sealed class VideoMaker : IDisposable
         var options = request.Options;
         using var files = new VideoFiles(request.Output, request.FramesPerSecond, options.Frames!.Value, cancellation);
         request.Saved?.RequireModel(DescribeModel());
-        var deviceName = Load(request.Parts);
+        var deviceName = Prepare(request);
         cancellation.ThrowIfCancellationRequested();
         _context!.ResetPeak();
         var recipe = Describe(request);
         var paths = new SidecarPaths(Path.GetFullPath(request.Path), Path.GetFullPath(_modelDirectory));
         files.Comment = request.Comment ?? recipe.ToJson();
         announce?.Invoke(deviceName);
-        var keeper = request.SavesLatents ? new LatentsKeeper(request.Output.Latents, recipe, paths, Saved(request), request.Saved?.StepsDone ?? 0) : null;
+        var keeper = request.SavesLatents ? new LatentsKeeper(request.Latents, recipe, paths, Saved(request), request.Saved?.StepsDone ?? 0) : null;
         SamplingState? state = null;
         try
         {
@@ -172,11 +191,58 @@ internal sealed class VideoMaker : IDisposable
                 Recipe.Word(o.Sampler!.Value), o.Steps!.Value, o.Eta, o.Seed, o.Frames!.Value, request.FramesPerSecond, Recipe.Word(o.Fit!.Value), c.PictureWidth, c.PictureHeight)
             {
                 Spacing = RecipeOptions.WordOf(o.Spacing!.Value),
+                DecodeRows = _pipeline!.Memory.DecodeRows is > 0 and var rows ? rows : null,
             },
             Compat = RecipeCompat.Of(o.Compatibility!),
             Device = DescribeDevice(),
             Encoder = new RecipeEncoder(request.Output.Format.Name, request.Output.Format.Encoder is null ? null : _ffmpegVersion ??= Ffmpeg.Version(Ffmpeg.Require())),
         };
+    }
+
+    // Loads the networks, and the arena behind them, before the first video.
+    private string Prepare(VideoRequest request)
+    {
+        if (_pipeline is null && MemoryBudget is not null)
+        {
+            _context ??= DeviceContext.Open(_device, _threads);
+            Plan = PlanFor(request.Options, request.Parts, request.PreviewEvery is not null, request.DecodeRows);
+        }
+
+        var isFirst = _pipeline is null;
+        var name = Load(request.Parts);
+        if (isFirst && Plan is not null)
+        {
+            _context!.ReleaseCached();
+            _pipeline!.Memory = Plan.Settings;
+            _context.OpenArena(Plan.ArenaBytes);
+        }
+        else if (isFirst && request.DecodeRows is { } rows)
+        {
+            _pipeline!.Memory = new MemorySettings(DecodeRows: rows);
+        }
+
+        return name;
+    }
+
+    // A GPU may have less than the budget to give.
+    private MemoryPlan PlanFor(GenerationOptions options, PipelineParts parts, bool withPreviews, int? decodeRows)
+    {
+        var most = MemoryBudget is { } budget ? Math.Min(budget, _context!.Device.MemoryInfo.Free) : (long?)null;
+        try
+        {
+            return MemoryPlanner.Plan(Configuration, options, _context!.Device, most, parts, withPreviews, decodeRows);
+        }
+        catch (MemoryBudgetException e)
+        {
+            var least = Math.Ceiling(e.Smallest / (double)(1 << 20));
+            throw new UserError(
+                ExitCode.Device,
+                most < MemoryBudget
+                    ? $"the device has {ProgressDisplay.Memory(most.Value)} free, and this video takes {ProgressDisplay.Memory(e.Smallest)} at least"
+                    : $"--memory-budget {ProgressDisplay.Memory(e.Budget)} is too little: this video takes {ProgressDisplay.Memory(e.Smallest)} at least",
+                string.Create(CultureInfo.InvariantCulture, $"give --memory-budget {least:0}MiB, or fewer --frames"),
+                e);
+        }
     }
 
     private static SavedOutput Saved(VideoRequest request) => new(

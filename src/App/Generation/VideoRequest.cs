@@ -22,6 +22,9 @@ internal sealed record VideoRequest(RecipeInput Input, string Path, GenerationOp
     /// <summary>Whether the latents are saved while the video is made, and when it is stopped.</summary>
     public bool SavesLatents { get; init; }
 
+    /// <summary>Where the latents are saved: a run that goes on keeps to its file.</summary>
+    public string Latents => Saved?.Path ?? Output.Latents;
+
     /// <summary>Whether the latents stay when the video is done.</summary>
     public bool KeepsLatents { get; init; }
 
@@ -30,6 +33,9 @@ internal sealed record VideoRequest(RecipeInput Input, string Path, GenerationOp
 
     /// <summary>Steps between previews; null for none.</summary>
     public int? PreviewEvery { get; init; }
+
+    /// <summary>The rows in strips of which an earlier run decoded, or was to; 0 for whole frames; null leaves it to the plan.</summary>
+    public int? DecodeRows { get; init; }
 
     /// <summary>Whether values that are infinite or no number are searched for.</summary>
     public bool ChecksFinite { get; init; }
@@ -56,7 +62,7 @@ internal sealed record VideoRequest(RecipeInput Input, string Path, GenerationOp
     /// <param name="framesPerSecond">The video's rate.</param>
     /// <param name="output">What is written.</param>
     public static VideoRequest OfSaved(SavedLatents saved, GenerationOptions options, double framesPerSecond, VideoOutput output)
-        => new(saved.Recipe.Input, saved.Paths.Input, options, framesPerSecond, output) { Saved = saved };
+        => new(saved.Recipe.Input, saved.Paths.Input, options, framesPerSecond, output) { Saved = saved, DecodeRows = saved.Recipe.Options.DecodeRows ?? 0 };
 }
 
 /// <summary>What is written of one video.</summary>

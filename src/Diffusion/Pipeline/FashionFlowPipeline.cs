@@ -49,6 +49,21 @@ public sealed class FashionFlowPipeline : IDisposable
     /// <summary>The model's configuration.</summary>
     public ModelConfiguration Configuration { get; }
 
+    /// <summary>What bounds the temporaries.</summary>
+    public MemorySettings Memory
+    {
+        get;
+        set
+        {
+            field = value;
+            _vae.RowsAtATime = value.DecodeRows;
+            foreach (var block in _unet.Modules.OfType<AttentionBlock>())
+            {
+                block.TokensAtATime = value.TokensAtATime;
+            }
+        }
+    } = MemorySettings.Unbounded;
+
     /// <summary>Loads a model directory: <c>config.json</c>, and the four weights files unless the configuration has a seed instead.</summary>
     /// <exception cref="ModelException">The directory or its configuration is not usable, or a file is missing.</exception>
     /// <exception cref="WeightLoadException">A file's parameters do not fit.</exception>
@@ -64,6 +79,27 @@ public sealed class FashionFlowPipeline : IDisposable
     /// <exception cref="ModelException">The configuration has no seed.</exception>
     public static FashionFlowPipeline Create(DeviceContext context, ModelConfiguration configuration)
         => Load(context, configuration, modelDirectory: null, PipelineParts.All);
+
+    /// <summary>Takes the memory of the weights and gives them no values: to measure what a run takes.</summary>
+    internal static FashionFlowPipeline Reserve(DeviceContext context, ModelConfiguration configuration, PipelineParts parts)
+    {
+        var pipeline = new FashionFlowPipeline(context, configuration);
+        foreach (var (part, module) in new (PipelineParts, Module)[]
+        {
+            (PipelineParts.Unet, pipeline._unet),
+            (PipelineParts.Conditioning, pipeline._adapter),
+            (PipelineParts.Autoencoder, pipeline._vae),
+            (PipelineParts.Conditioning, pipeline._clip),
+        })
+        {
+            if (parts.HasFlag(part))
+            {
+                module.Reserve(context);
+            }
+        }
+
+        return pipeline;
+    }
 
     /// <summary>Checks options against the model, before any work is done.</summary>
     /// <returns>The options with the model's choices filled in.</returns>

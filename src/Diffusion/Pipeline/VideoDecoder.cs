@@ -1,4 +1,5 @@
 // Decoding: a latent video to pictures, one frame at a time.
+using FashionFlow.Autograd;
 using FashionFlow.Diffusion.Preprocessing;
 using FashionFlow.Layers;
 using FashionFlow.Tensors;
@@ -42,6 +43,21 @@ public static class VideoDecoder
     {
         using var scope = TensorScope.Begin();
         var latent = Ops.Scale(frames.Narrow(index, 1), 1 / vae.Options.ScalingFactor);
+        if (vae.RowsAtATime > 0)
+        {
+            vae.DecodeInStrips(latent, vae.RowsAtATime, (row, strip) =>
+            {
+                if (checksFinite && !NonFiniteGuard.IsFinite(strip))
+                {
+                    throw new NonFiniteException($"frame {index}, vae: a value is infinite or no number; decode it without a memory budget to see where it arose");
+                }
+
+                var start = row * picture.Width * 3;
+                Ops.ToRgb8(strip).CopyTo(picture.Data.AsSpan(start, checked((int)strip.Count)));
+            });
+            return;
+        }
+
         var decoded = FiniteCheck.Run(checksFinite, vae, "vae", $"frame {index}", () => vae.Decode(latent));
         Ops.ToRgb8(decoded).CopyTo<byte>(picture.Data);
     }

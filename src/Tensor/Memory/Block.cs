@@ -24,6 +24,50 @@ internal sealed class Block(DevicePointer<byte> pointer, long bytes, BlockPool p
     /// <summary>The block that starts where this one ends, in the same segment.</summary>
     public Block? Next { get; set; }
 
+    /// <summary>Keeps the first bytes, and gives the rest to its pool as a free block.</summary>
+    public void Split(long bytes)
+    {
+        var rest = new Block(Pointer.Offset(bytes), Bytes - bytes, Pool) { Previous = this, Next = Next };
+        if (Next is { } next)
+        {
+            next.Previous = rest;
+        }
+
+        Next = rest;
+        Bytes = bytes;
+        Pool.Add(rest);
+    }
+
+    /// <summary>Joins it with the free blocks beside it, which leave their pool.</summary>
+    /// <returns>The whole.</returns>
+    public Block MergeWithFreeNeighbours()
+    {
+        if (Next is { InUse: false } next)
+        {
+            next.Pool.Remove(next);
+            Absorb(next);
+        }
+
+        if (Previous is { InUse: false } previous)
+        {
+            previous.Pool.Remove(previous);
+            previous.Absorb(this);
+            return previous;
+        }
+
+        return this;
+    }
+
+    private void Absorb(Block next)
+    {
+        Bytes += next.Bytes;
+        Next = next.Next;
+        if (next.Next is { } afterNext)
+        {
+            afterNext.Previous = this;
+        }
+    }
+
     /// <summary>Whether it is a whole segment, which may go back to the device.</summary>
     public bool IsWholeSegment => Previous is null && Next is null;
 }

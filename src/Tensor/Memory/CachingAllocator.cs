@@ -20,6 +20,7 @@ internal sealed class CachingAllocator(GpuDevice device, GpuStream stream, Devic
     private readonly BlockPool _small = new(segmentGranularity: 2 << 20, smallestRemainder: Granularity);
     private readonly BlockPool _large = new(segmentGranularity: 2 << 20, smallestRemainder: LargestSmall);
     private readonly Lock _gate = new();
+    private Arena? _arena;
 
     /// <summary>Whether blocks are handed out filled with <see cref="DeviceContextOptions.Poison"/>.</summary>
     public bool PoisonMemory { get; set; } = options.PoisonMemory;
@@ -41,7 +42,7 @@ internal sealed class CachingAllocator(GpuDevice device, GpuStream stream, Devic
         Block block;
         lock (_gate)
         {
-            block = options.IsolateAllocations ? NewSegment(Math.Max(bytes, 1), _small) : TakeOrReserve(bytes);
+            block = _arena is not null ? FromArena(bytes) : options.IsolateAllocations ? NewSegment(Math.Max(bytes, 1), _small) : TakeOrReserve(bytes);
             block.InUse = true;
             LiveBytes += block.Bytes;
             PeakBytes = Math.Max(PeakBytes, LiveBytes);
@@ -68,14 +69,84 @@ internal sealed class CachingAllocator(GpuDevice device, GpuStream stream, Devic
 
             block.InUse = false;
             LiveBytes -= block.Bytes;
+            if (_arena is not null && IsOf(_arena, block))
+            {
+                _arena.Free(block);
+                return;
+            }
+
             if (options.IsolateAllocations)
             {
                 ReturnSegment(block);
                 return;
             }
 
-            block = MergeWithFreeNeighbours(block);
+            block = block.MergeWithFreeNeighbours();
             block.Pool.Add(block);
+        }
+    }
+
+    /// <summary>The arena's size, and the most that it was used up to since the last reset; null while there is none.</summary>
+    public (long Bytes, long HighWater)? Arena
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _arena is null ? null : (_arena.Bytes, _arena.HighWater);
+            }
+        }
+    }
+
+    /// <summary>Where everything lies in the arena, as a number; 0 without one.</summary>
+    public ulong ArenaLayout
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _arena?.Layout ?? 0;
+            }
+        }
+    }
+
+    /// <summary>Takes an arena from the device: from now on all blocks come from it, until it is closed.</summary>
+    /// <exception cref="InvalidOperationException">There is one already.</exception>
+    /// <exception cref="GpuException">CUDA_ERROR_OUT_OF_MEMORY.</exception>
+    public void OpenArena(long bytes)
+    {
+        lock (_gate)
+        {
+            if (_arena is not null)
+            {
+                throw new InvalidOperationException("an arena is open already");
+            }
+
+            ReleaseCachedSegments();
+            _arena = new Arena(device.Allocate(bytes), bytes);
+            ReservedBytes += bytes;
+        }
+    }
+
+    /// <summary>Gives the arena back to the device.</summary>
+    /// <exception cref="InvalidOperationException">A tensor is still in it.</exception>
+    public void CloseArena()
+    {
+        lock (_gate)
+        {
+            if (_arena is null)
+            {
+                return;
+            }
+
+            if (!_arena.IsEmpty)
+            {
+                throw new InvalidOperationException("tensors are still in the arena");
+            }
+
+            device.Free(_arena.Start);
+            ReservedBytes -= _arena.Bytes;
+            _arena = null;
         }
     }
 
@@ -94,49 +165,16 @@ internal sealed class CachingAllocator(GpuDevice device, GpuStream stream, Devic
         lock (_gate)
         {
             PeakBytes = LiveBytes;
+            _arena?.ResetHighWater();
         }
     }
 
-    private static void Split(Block block, long bytes)
-    {
-        var rest = new Block(block.Pointer.Offset(bytes), block.Bytes - bytes, block.Pool) { Previous = block, Next = block.Next };
-        if (block.Next is { } next)
-        {
-            next.Previous = rest;
-        }
+    private static bool IsOf(Arena arena, Block block)
+        => block.Pointer.Address >= arena.Start.Address && block.Pointer.Address - arena.Start.Address < (ulong)arena.Bytes;
 
-        block.Next = rest;
-        block.Bytes = bytes;
-        block.Pool.Add(rest);
-    }
-
-    private static Block MergeWithFreeNeighbours(Block block)
-    {
-        if (block.Next is { InUse: false } next)
-        {
-            next.Pool.Remove(next);
-            Absorb(block, next);
-        }
-
-        if (block.Previous is { InUse: false } previous)
-        {
-            previous.Pool.Remove(previous);
-            Absorb(previous, block);
-            return previous;
-        }
-
-        return block;
-    }
-
-    private static void Absorb(Block block, Block next)
-    {
-        block.Bytes += next.Bytes;
-        block.Next = next.Next;
-        if (next.Next is { } afterNext)
-        {
-            afterNext.Previous = block;
-        }
-    }
+    private Block FromArena(long bytes) => _arena!.TryAllocate(bytes) ?? throw new GpuException(
+        CudaResult.CUDA_ERROR_OUT_OF_MEMORY,
+        $"{bytes:N0} bytes asked for, and the planned arena of {_arena.Bytes:N0} has no room for them: {LiveBytes:N0} are in use by tensors");
 
     private Block TakeOrReserve(long bytes)
     {
@@ -145,7 +183,7 @@ internal sealed class CachingAllocator(GpuDevice device, GpuStream stream, Devic
         var block = pool.TakeBestFit(rounded) ?? NewSegment(pool.SegmentBytes(rounded), pool);
         if (block.Bytes - rounded >= pool.SmallestRemainder)
         {
-            Split(block, rounded);
+            block.Split(rounded);
         }
 
         return block;

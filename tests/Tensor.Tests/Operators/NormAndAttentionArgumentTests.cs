@@ -13,6 +13,8 @@ public class NormAndAttentionArgumentTests
         Refusal("GroupNorm: bias must be [8] for x [1, 3, 8], not [8, 1]", Z => Ops.GroupNorm(Z([1, 3, 8]), 4, Z([8]), Z([8, 1]), 1e-5)),
         Refusal("GroupNorm: scaleShift must be [2, 16], not [1, 16]", Z => Ops.GroupNorm(Z([2, 3, 8]), 4, Z([8]), Z([8]), 1e-5, Z([1, 16]))),
         Refusal("GroupNorm: x [2, 0, 8] is empty: it has no statistics", Z => Ops.GroupNorm(Z([2, 0, 8]), 4, Z([8]), Z([8]), 1e-5)),
+        Refusal("GroupNormApply: coefficients must be [2, 2, 8] for x [2, 3, 8], not [1, 2, 8]", Z => Ops.GroupNormApply(Z([2, 3, 8]), 4, Z([1, 2, 8]))),
+        Refusal("GroupNormApply: 8 channels of x [2, 3, 8] are not divided by 3 groups", Z => Ops.GroupNormApply(Z([2, 3, 8]), 3, Z([2, 2, 8]))),
         Refusal("GroupNorm: 1025 channels a group are more than 1024", Z => Ops.GroupNorm(Z([1, 1, 1025]), 1, Z([1025]), Z([1025]), 1e-5)),
         Refusal("LayerNorm: weight must be [8] for x [3, 8], not [3]", Z => Ops.LayerNorm(Z([3, 8]), Z([3]), Z([8]), 1e-5)),
         Refusal("LayerNorm: x must be [.., c], not [3, 0]", Z => Ops.LayerNorm(Z([3, 0]), Z([0]), Z([0]), 1e-5)),
