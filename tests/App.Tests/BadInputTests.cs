@@ -44,7 +44,7 @@ public sealed class BadInputTests : IDisposable
     [TestCase("generate dress.jpg -o out.mp4 --checkpoint-every 0", 2, "--checkpoint-every must be a whole number from 1 to 1000000, not '0'")]
     [TestCase("generate --resume none.latents --plan-only", 2, "--resume goes on with the options that the video was begun with; leave out --plan-only")]
     [TestCase("generate dress.jpg -o out.mp4 --memory-budget 4GiBB", 2, "--memory-budget must be a size such as 4GiB, 900MB or 2000000000, not '4GiBB'")]
-    [TestCase("generate dress.jpg -o out.mp4 -m tiny --plan-only --memory-budget 1KiB", 4, "is too little: this video takes")]
+    [TestCase("generate dress.jpg -o out.mp4 -m tiny --plan-only --memory-budget 1KiB", 4, "--memory-budget 0 MiB is too little: 2 MiB are needed at least")]
     [TestCase("decode", 2, "LATENTS is missing")]
     [TestCase("decode none.latents -o out.mp4", 3, "none.latents does not exist")]
     [TestCase("decode dress.jpg -o out.mp4", 3, "dress.jpg")]

@@ -84,7 +84,7 @@ public sealed class MemoryBudgetTests : IDisposable
             Assert.That(JsonDocument.Parse(bounded.Output).RootElement.GetProperty("peak_device_bytes").GetInt64(), Is.LessThanOrEqualTo(budget));
         }
 
-        Run($"generate dress.jpg -m tiny -d virtual -o new.mp4 --memory-budget 2MiB").MustFail(4, "--memory-budget 2 MiB is too little: this video takes");
+        Run($"generate dress.jpg -m tiny -d virtual -o new.mp4 --memory-budget 2MiB").MustFail(4, "--memory-budget 2 MiB is too little: 2 MiB are needed at least");
         Run($"generate dress.jpg -m tiny -d virtual -o new.mp4 --memory-budget much").MustFail(2, "--memory-budget must be a size such as 4GiB, 900MB or 2000000000, not 'much'");
     }
 
@@ -111,6 +111,23 @@ public sealed class MemoryBudgetTests : IDisposable
             Assert.That(Run("decode strips/dress.latents -o again.mp4").ExitCode, Is.Zero);
             Assert.That(File.ReadAllText(_folder["again.mp4.json"]), Does.Contain("\"decode_rows\": 128"), "what goes on is decoded as it was begun");
         }
+    }
+
+    [Test]
+    public void A_comparison_within_a_budget_gives_the_same_errors()
+    {
+        var data = Path.Combine(BuiltProgram.SourceTree(), "tests", "data");
+        var line = $"compare vae -w {data}/vae_tiny.safetensors -r {data}/vae_tiny_io.safetensors --json -d virtual";
+        var whole = Run(line);
+        var bounded = Run($"{line} --memory-budget 64MiB");
+        using (Assert.EnterMultipleScope())
+        {
+            Assert.That((whole.ExitCode, bounded.ExitCode), Is.EqualTo((0, 0)), bounded.Error);
+            Assert.That(bounded.Output, Is.EqualTo(whole.Output));
+            Assert.That(bounded.Error, Does.Match("^plan: weights .*; activations .* in one arena \\(compare .*\\); in all .*\nplan: attention over all tokens at once; nothing is computed twice\n$"));
+        }
+
+        Run($"{line} --memory-budget 1KiB").MustFail(4, "--memory-budget 0 MiB is too little: ");
     }
 
     private JsonElement Plan(string model, string budget)

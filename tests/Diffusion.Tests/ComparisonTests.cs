@@ -17,6 +17,8 @@ public sealed class ComparisonTests
         ? []
         : [MatmulBackend.Library, MatmulBackend.Kernels];
 
+    private static IEnumerable<string> UnetFiles => GoldenFiles.Shared("unet_tiny.safetensors") is { } path ? [path] : [];
+
     private static IEnumerable<string> AdapterFiles => GoldenFiles.Shared("adapter.safetensors") is { } path ? [path] : [];
 
     [TestCaseSource(nameof(UnetCases))]
@@ -27,6 +29,26 @@ public sealed class ComparisonTests
 
         // All activations of A and B that the file stores; C holds the output alone.
         Assert.That(result.Rows, Has.Count.EqualTo(run.Case switch { "A" => 49, "B" => 25, _ => 1 }));
+    }
+
+    [TestCaseSource(nameof(UnetFiles))]
+    public void A_unet_within_a_budget_takes_what_is_planned_and_gives_the_same_errors(string weights)
+    {
+        var reference = GoldenFiles.Shared("unet_tiny_io.safetensors")!;
+        using var context = new DeviceContext(SharedDevice.Get(), ownsDevice: false);
+        var whole = ModelComparison.Run(context, ComparedModel.Unet, weights, reference, "A").Single();
+        context.ReleaseCached();
+        var plan = ModelComparison.Plan(context.Device, ComparedModel.Unet, weights, reference, 1L << 40, "A");
+        var tighter = ModelComparison.Plan(context.Device, ComparedModel.Unet, weights, reference, plan.TotalBytes - 512, "A");
+        var bounded = ModelComparison.Run(context, ComparedModel.Unet, weights, reference, "A", plan: tighter).Single();
+        using (Assert.EnterMultipleScope())
+        {
+            Assert.That(tighter.Settings.TokensAtATime, Is.GreaterThan(0));
+            Assert.That(context.Arena!.Value.HighWater, Is.EqualTo(tighter.ArenaBytes));
+            Assert.That(bounded.Rows, Has.Count.EqualTo(whole.Rows.Count));
+            Assert.That(bounded.Rows, Is.EqualTo(whole.Rows));
+            Assert.That(() => ModelComparison.Plan(context.Device, ComparedModel.Unet, weights, reference, 1000), Throws.TypeOf<MemoryBudgetException>());
+        }
     }
 
     [TestCaseSource(nameof(GradientBackends))]

@@ -33,6 +33,8 @@ internal static class CompareCommand
         {
             Description = "Stored gradients of mean((out - target)^2) of a U-Net: runs the backward pass too and compares each.", HelpName = "GRADS",
         };
+        var budget = MemoryBudget.Option();
+        budget.Description = "Plan the run so that weights and activations take no more device memory than this: 4GiB, 900MB, or bytes; the result is the same.";
         var device = CommonOptions.Device();
         var json = CommonOptions.Json();
         var command = new WithExamples(
@@ -43,7 +45,7 @@ internal static class CompareCommand
             "compare clip -w clip.safetensors -r clip_io.safetensors --tolerance 1e-4",
             "compare vae -w vae.safetensors -r vae_io.safetensors --json")
         {
-            model, weights, reference, gradients, caseName, tolerance, device, json,
+            model, weights, reference, gradients, caseName, tolerance, budget, device, json,
         };
         command.SetAction(parsed =>
         {
@@ -59,8 +61,14 @@ internal static class CompareCommand
 
             using var context = DeviceContext.Open(parsed.GetRequiredValue(device));
             var limit = parsed.GetValue(tolerance) ?? ModelComparison.DefaultTolerance;
-            var results = ModelComparison.Run(
-                context, Parse(parsed.GetRequiredValue(model))!.Value, weightsPath, referencePath, parsed.GetValue(caseName), limit, gradientsPath);
+            var compared = Parse(parsed.GetRequiredValue(model))!.Value;
+            var plan = parsed.GetValue(budget) is { } size ? PlanFor(MemoryBudget.Parse(size)!.Value) : null;
+            foreach (var line in plan is null ? [] : MemoryBudget.Describe(plan))
+            {
+                screen.Note(line);
+            }
+
+            var results = ModelComparison.Run(context, compared, weightsPath, referencePath, parsed.GetValue(caseName), limit, gradientsPath, plan);
             cancellation.ThrowIfCancellationRequested();
             foreach (var result in results)
             {
@@ -75,6 +83,18 @@ internal static class CompareCommand
             }
 
             return results.All(r => r.Passed) ? ExitCode.Success : ExitCode.Negative;
+
+            MemoryPlan PlanFor(long most)
+            {
+                try
+                {
+                    return ModelComparison.Plan(context.Device, compared, weightsPath, referencePath, Math.Min(most, context.Device.MemoryInfo.Free), parsed.GetValue(caseName), gradientsPath);
+                }
+                catch (MemoryBudgetException e)
+                {
+                    throw MemoryBudget.Refusal(e, most, orElse: null);
+                }
+            }
         });
         return command;
     }

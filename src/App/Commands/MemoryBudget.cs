@@ -43,17 +43,29 @@ internal static class MemoryBudget
                 : null;
     }
 
-    /// <summary>"at most 32768 tokens at a time in attention, frames decoded in strips of 64 rows".</summary>
-    public static string Describe(MemorySettings settings) => string.Create(
-        CultureInfo.InvariantCulture,
-        $"attention over {(settings.TokensAtATime == 0 ? "all tokens at once" : $"{settings.TokensAtATime} tokens at a time")}, frames decoded {(settings.DecodeRows == 0 ? "whole" : $"in strips of {settings.DecodeRows} rows")}");
+    /// <summary>The error for a budget that cannot be met.</summary>
+    /// <param name="e">What was found.</param>
+    /// <param name="given">What was asked for; the device may have less.</param>
+    /// <param name="orElse">What else would help, or null.</param>
+    public static UserError Refusal(MemoryBudgetException e, long given, string? orElse) => new(
+        ExitCode.Device,
+        e.Budget < given
+            ? $"the device has {ProgressDisplay.Memory(e.Budget)} free, and {ProgressDisplay.Memory(e.Smallest)} are needed at least"
+            : $"--memory-budget {ProgressDisplay.Memory(given)} is too little: {ProgressDisplay.Memory(e.Smallest)} are needed at least",
+        string.Create(CultureInfo.InvariantCulture, $"give --memory-budget {Math.Ceiling(e.Smallest / (double)(1 << 20)):0}MiB{(orElse is null ? string.Empty : $", or {orElse}")}"),
+        e);
 
     /// <summary>A plan in two lines.</summary>
     public static IEnumerable<string> Describe(MemoryPlan plan)
     {
         var stages = string.Join(", ", plan.Stages.Select(s => $"{NameOf(s)} {ProgressDisplay.Memory(s.ActivationBytes)}"));
         yield return $"plan: weights {ProgressDisplay.Memory(plan.WeightBytes)}; activations {ProgressDisplay.Memory(plan.ArenaBytes)} in one arena ({stages}); in all {ProgressDisplay.Memory(plan.TotalBytes)}";
-        yield return $"plan: {Describe(plan.Settings)}; nothing is computed twice";
+        var (tokens, rows) = (plan.Settings.TokensAtATime, plan.Settings.DecodeRows);
+        var attention = tokens == 0 ? "all tokens at once" : string.Create(CultureInfo.InvariantCulture, $"{tokens} tokens at a time");
+        var decoding = plan.Stages.All(s => s.Name != "decode") ? string.Empty
+            : rows == 0 ? ", frames decoded whole"
+            : string.Create(CultureInfo.InvariantCulture, $", frames decoded in strips of {rows} rows");
+        yield return $"plan: attention over {attention}{decoding}; nothing is computed twice";
     }
 
     /// <summary>Prints what <c>--plan-only</c> is for.</summary>
@@ -103,7 +115,8 @@ internal static class MemoryBudget
     {
         "encode" => "encode the picture",
         "step" => "a step",
-        _ => "decode a frame",
+        "decode" => "decode a frame",
+        var other => other,
     };
 
     private static void Write(Utf8JsonWriter line, MemoryPlan plan, IReadOnlyDictionary<string, TimeSpan> times, GenerationOptions options, TimeSpan total)

@@ -234,14 +234,7 @@ internal sealed class VideoMaker : IDisposable
         }
         catch (MemoryBudgetException e)
         {
-            var least = Math.Ceiling(e.Smallest / (double)(1 << 20));
-            throw new UserError(
-                ExitCode.Device,
-                most < MemoryBudget
-                    ? $"the device has {ProgressDisplay.Memory(most.Value)} free, and this video takes {ProgressDisplay.Memory(e.Smallest)} at least"
-                    : $"--memory-budget {ProgressDisplay.Memory(e.Budget)} is too little: this video takes {ProgressDisplay.Memory(e.Smallest)} at least",
-                string.Create(CultureInfo.InvariantCulture, $"give --memory-budget {least:0}MiB, or fewer --frames"),
-                e);
+            throw Commands.MemoryBudget.Refusal(e, MemoryBudget ?? long.MaxValue, "fewer --frames");
         }
     }
 

@@ -71,6 +71,7 @@ public static class ModelComparison
     /// Stored gradients of mean((out - target)^2) by input, context and every parameter of a U-Net, for the case that the
     /// file's metadata names; null to run forward only.
     /// </param>
+    /// <param name="plan">A plan of <see cref="Plan"/> to keep to; null for none.</param>
     /// <returns>One result a case.</returns>
     /// <exception cref="ModelException">The reference file lacks what the model needs.</exception>
     /// <exception cref="WeightLoadException">The weights do not fit.</exception>
@@ -81,18 +82,86 @@ public static class ModelComparison
         string referencePath,
         string? caseName = null,
         double tolerance = DefaultTolerance,
-        string? gradientsPath = null)
+        string? gradientsPath = null,
+        MemoryPlan? plan = null)
     {
         using var weights = SafetensorsFile.Open(weightsPath);
         using var file = SafetensorsFile.Open(referencePath);
-        using Module module = model switch
-        {
-            ComparedModel.Unet => new SpaceTimeUnet(ModelConfiguration.UnetOf(weightsPath, weights)),
-            ComparedModel.Vae => new AutoencoderKl(ModelConfiguration.VaeOf(weightsPath, weights)),
-            ComparedModel.Clip => new ClipVisionModel(ModelConfiguration.ClipOf(weightsPath, weights)),
-            _ => AdapterOf(weightsPath, weights),
-        };
+        using var module = Create(model, weightsPath, weights);
         module.Load(context, new FileWeights(weights, weightsPath));
+        if (plan is not null)
+        {
+            Bound(module, plan.Settings);
+            context.ReleaseCached();
+            context.OpenArena(plan.ArenaBytes);
+        }
+
+        return RunCases(context, module, model, file, referencePath, caseName, tolerance, gradientsPath);
+    }
+
+    /// <summary>Plans a comparison so that weights and activations meet a budget, by running it on a <see cref="MeasuringDevice"/>.</summary>
+    /// <param name="device">The device that it will run on.</param>
+    /// <param name="model">Which model.</param>
+    /// <param name="weightsPath">Its weights.</param>
+    /// <param name="referencePath">Stored inputs and outputs.</param>
+    /// <param name="budget">Bytes for weights and activations together.</param>
+    /// <param name="caseName">One case of the file; null for all of them.</param>
+    /// <param name="gradientsPath">Stored gradients; a backward pass needs all activations of the forward pass, whatever the bounds.</param>
+    /// <exception cref="MemoryBudgetException">The budget cannot be met.</exception>
+    /// <inheritdoc cref="Run"/>
+    public static MemoryPlan Plan(
+        GpuDevice device, ComparedModel model, string weightsPath, string referencePath, long budget, string? caseName = null, string? gradientsPath = null)
+    {
+        using var weights = SafetensorsFile.Open(weightsPath);
+        using var file = SafetensorsFile.Open(referencePath);
+        var plan = Measure(MemorySettings.Unbounded);
+
+        // Of all models the U-Net's attention alone works in parts.
+        var positions = model == ComparedModel.Unet ? file.Tensors.Where(t => t.Key.EndsWith('x') && t.Value.Shape.Rank == 5).Select(t => t.Value.Shape.Count / t.Value.Shape[1] / t.Value.Shape[0]).DefaultIfEmpty().Max() : 0;
+        for (var parts = 2; plan.TotalBytes > budget && parts <= MemoryPlanner.MostParts && parts <= positions; parts *= 2)
+        {
+            var tighter = Measure(new MemorySettings(checked((int)((positions + parts - 1) / parts))));
+            plan = tighter.ArenaBytes < plan.ArenaBytes ? tighter : plan;
+        }
+
+        return plan.TotalBytes <= budget ? plan : throw new MemoryBudgetException(budget, plan.TotalBytes);
+
+        MemoryPlan Measure(MemorySettings settings)
+        {
+            using var measuring = new MeasuringDevice(device);
+            using var context = new DeviceContext(measuring, ownsDevice: false);
+            using var module = Create(model, weightsPath, weights);
+            module.Reserve(context);
+            Bound(module, settings);
+            var weightBytes = context.ReservedBytes;
+            context.OpenArena(MemoryPlanner.EndlessArena);
+
+            // What is compared with zeros does not matter.
+            RunCases(context, module, model, file, referencePath, caseName, DefaultTolerance, gradientsPath);
+            var used = context.Arena!.Value.HighWater;
+            return new MemoryPlan(settings, weightBytes, used, [new MemoryStage("compare", used, measuring.FloatingPointOperations, measuring.Launches)]);
+        }
+    }
+
+    private static Module Create(ComparedModel model, string weightsPath, SafetensorsFile weights) => model switch
+    {
+        ComparedModel.Unet => new SpaceTimeUnet(ModelConfiguration.UnetOf(weightsPath, weights)),
+        ComparedModel.Vae => new AutoencoderKl(ModelConfiguration.VaeOf(weightsPath, weights)),
+        ComparedModel.Clip => new ClipVisionModel(ModelConfiguration.ClipOf(weightsPath, weights)),
+        _ => AdapterOf(weightsPath, weights),
+    };
+
+    private static void Bound(Module module, MemorySettings settings)
+    {
+        foreach (var block in module.Modules.OfType<AttentionBlock>())
+        {
+            block.TokensAtATime = settings.TokensAtATime;
+        }
+    }
+
+    private static IReadOnlyList<ComparisonResult> RunCases(
+        DeviceContext context, Module module, ComparedModel model, SafetensorsFile file, string referencePath, string? caseName, double tolerance, string? gradientsPath)
+    {
         var reference = new ReferenceFile(file, referencePath);
         var input = model switch
         {

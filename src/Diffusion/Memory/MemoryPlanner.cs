@@ -13,10 +13,10 @@ namespace FashionFlow.Diffusion;
 public static class MemoryPlanner
 {
     // Larger than any device, so that only what is used of it counts.
-    private const long EndlessArena = 1L << 50;
+    internal const long EndlessArena = 1L << 50;
 
     /// <summary>Attention is cut into 2, 4 and so on up to this many parts.</summary>
-    private const int MostParts = 64;
+    internal const int MostParts = 64;
 
     /// <summary>The bounds that are tried for rows, from the loosest.</summary>
     private static readonly int[] s_rows = [0, 128, 32, 8];
