@@ -257,8 +257,8 @@ extern "C" __global__ void reparametrize_f64(
 }
 
 // A step of a solver that remembers one step: y = c x + d clean + e before, with c, d, e the last three of the step's five coefficients
-// [steps, 5]; clean is what reparametrize made of the noise, before what it made at the step before or null, where e counts as 0. Shapes, frame 0
-// and steps as in ddpm_step. Moves 3 or 4 elements an element. Grid: (frameElements, batch x frames).
+// [steps, 5]; clean is what reparametrize made of the noise, before what it made at the step before or null, where e counts as 0.
+// Shapes, frame 0 and steps as in ddpm_step. Moves 3 or 4 elements an element. Grid: (frameElements, batch x frames).
 extern "C" __global__ void multistep_f32(
     const float* __restrict__ x, const float* __restrict__ clean, const float* __restrict__ before, const float* __restrict__ picture,
     const int* __restrict__ stepIndex, const float* __restrict__ coefficients, float* __restrict__ y, int frames, int frameElements,
@@ -268,8 +268,8 @@ extern "C" __global__ void multistep_f32(
 }
 
 // A step of a solver that remembers one step: y = c x + d clean + e before, with c, d, e the last three of the step's five coefficients
-// [steps, 5]; clean is what reparametrize made of the noise, before what it made at the step before or null, where e counts as 0. Shapes, frame 0
-// and steps as in ddpm_step. Moves 3 or 4 elements an element. Grid: (frameElements, batch x frames).
+// [steps, 5]; clean is what reparametrize made of the noise, before what it made at the step before or null, where e counts as 0.
+// Shapes, frame 0 and steps as in ddpm_step. Moves 3 or 4 elements an element. Grid: (frameElements, batch x frames).
 extern "C" __global__ void multistep_f64(
     const double* __restrict__ x, const double* __restrict__ clean, const double* __restrict__ before, const double* __restrict__ picture,
     const int* __restrict__ stepIndex, const double* __restrict__ coefficients, double* __restrict__ y, int frames, int frameElements,

@@ -40,12 +40,7 @@ public static partial class Ops
     public static Tensor GroupNorm(
         Tensor x, int groups, Tensor weight, Tensor bias, double eps, Tensor? scaleShift, bool silu, Tensor? statistics)
     {
-        RequireGroups(x, groups, weight, bias, scaleShift);
-        if (statistics is not null)
-        {
-            RequireStatistics(x, groups, statistics);
-        }
-
+        RequireNorm(x, groups, weight, bias, scaleShift, statistics);
         using var alignedX = GroupVectors(x, groups) ? AlignedCopy(x) : null;
         using var coefficients = TensorScope.Detach(GroupNormCoefficients(alignedX ?? x, groups, weight, bias, eps, scaleShift, statistics));
         return GroupNormApply(alignedX ?? x, groups, coefficients, silu);
@@ -59,13 +54,8 @@ public static partial class Ops
     public static Tensor GroupNormCoefficients(
         Tensor x, int groups, Tensor weight, Tensor bias, double eps, Tensor? scaleShift = null, Tensor? statistics = null)
     {
-        var (b, n, c) = RequireGroups(x, groups, weight, bias, scaleShift);
-        if (statistics is not null)
-        {
-            RequireStatistics(x, groups, statistics);
-            statistics.MarkWritten();
-        }
-
+        var (b, n, c) = RequireNorm(x, groups, weight, bias, scaleShift, statistics);
+        statistics?.MarkWritten();
         var vectors = GroupVectors(x, groups);
         using var alignedX = vectors ? AlignedCopy(x) : null;
         x = alignedX ?? x;
@@ -361,6 +351,19 @@ public static partial class Ops
         var copy = TensorScope.Detach(Tensor.Empty(tensor.Context, tensor.Shape, tensor.DType));
         tensor.Context.Device.Copy(Bytes(copy), Bytes(tensor), tensor.Bytes, tensor.Context.Stream);
         return copy;
+    }
+
+    private static (int B, int N, int C) RequireNorm(
+        Tensor x, int groups, Tensor weight, Tensor bias, Tensor? scaleShift, Tensor? statistics,
+        [System.Runtime.CompilerServices.CallerMemberName] string operation = "")
+    {
+        var sizes = RequireGroups(x, groups, weight, bias, scaleShift, operation);
+        if (statistics is not null)
+        {
+            RequireStatistics(x, groups, statistics, operation);
+        }
+
+        return sizes;
     }
 
     /// <summary>Checks the operands that group normalisation and its backward have in common; samples, positions and channels.</summary>

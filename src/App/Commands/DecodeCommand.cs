@@ -67,11 +67,10 @@ internal static class DecodeCommand
                 new ResumedVideo.Choices(parsed.GetValue(model), parsed.GetValue(device), parsed.GetValue(threads) ?? 0, parsed.GetValue(json))
                 {
                     FramesPerSecond = parsed.GetValue(fps),
-                    ChecksFinite = parsed.GetValue(finite),
                     MemoryBudget = parsed.GetValue(budget) is { } size ? MemoryBudget.Parse(size) : null,
                 },
                 new VideoOutput(Path.TrimEndingDirectorySeparator(target), wanted, parsed.GetValue(overwrite)) { WithContactSheet = parsed.GetValue(sheet) },
-                savesLatents: false,
+                request => request with { ChecksFinite = parsed.GetValue(finite) },
                 screen,
                 cancellation);
         });

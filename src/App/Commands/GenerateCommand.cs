@@ -99,19 +99,14 @@ internal static class GenerateCommand
             if (parsed.GetValue(resume) is { } latents)
             {
                 var saved = SavedLatents.Open(latents);
-                var begun = saved.Output;
                 var again = OutputOf(saved, parsed.GetValue(output), parsed.GetValue(overwrite), parsed.GetValue(sheet));
                 again.DeleteLeftovers();
                 var choices = new ResumedVideo.Choices(
                     parsed.GetValue(model), parsed.GetResult(device) is { Implicit: false } ? parsed.GetValue(device) : null, parsed.GetValue(threads) ?? 0, parsed.GetValue(json))
                 {
-                    KeepsLatents = parsed.GetValue(keep) || begun.KeepLatents,
-                    CheckpointEvery = parsed.GetValue(checkpoints) ?? begun.CheckpointEvery,
-                    PreviewEvery = parsed.GetValue(preview) ?? begun.PreviewEvery,
-                    ChecksFinite = parsed.GetValue(finite),
                     MemoryBudget = Budget(),
                 };
-                return ResumedVideo.Make(saved, choices, again, savesLatents: true, screen, cancellation);
+                return ResumedVideo.Make(saved, choices, again, request => Watched(request, saved.Output), screen, cancellation);
             }
 
             var form = parsed.GetValue(format) is { } name ? VideoFormat.Named(name) : null;
@@ -148,14 +143,17 @@ internal static class GenerateCommand
             long? Budget() => parsed.GetValue(budget) is { } size ? MemoryBudget.Parse(size) : null;
 
             VideoRequest Request(SourcePicture picture, PlannedVideo video, VideoOutput output) =>
-                VideoRequest.OfPicture(picture, video.Picture, frame, options with { Seed = video.Seed }, framesPerSecond, output) with
-                {
-                    SavesLatents = true,
-                    KeepsLatents = parsed.GetValue(keep),
-                    CheckpointEvery = parsed.GetValue(checkpoints),
-                    PreviewEvery = parsed.GetValue(preview),
-                    ChecksFinite = parsed.GetValue(finite),
-                };
+                Watched(VideoRequest.OfPicture(picture, video.Picture, frame, options with { Seed = video.Seed }, framesPerSecond, output), begun: null);
+
+            // What a run that goes on does not say is as the first one said it.
+            VideoRequest Watched(VideoRequest request, SavedOutput? begun) => request with
+            {
+                SavesLatents = true,
+                KeepsLatents = parsed.GetValue(keep) || begun?.KeepLatents == true,
+                CheckpointEvery = parsed.GetValue(checkpoints) ?? begun?.CheckpointEvery,
+                PreviewEvery = parsed.GetValue(preview) ?? begun?.PreviewEvery,
+                ChecksFinite = parsed.GetValue(finite),
+            };
         });
         return command;
     }

@@ -12,12 +12,12 @@ internal static class ResumedVideo
     /// <param name="saved">Where the earlier run stopped.</param>
     /// <param name="choices">What may be another now.</param>
     /// <param name="output">What is written.</param>
-    /// <param name="savesLatents">Whether the latents are the run's own: saved on, and deleted at the end unless they are to be kept.</param>
+    /// <param name="refine">Adds to the request what else was chosen.</param>
     /// <param name="screen">Where progress and result are shown.</param>
     /// <param name="cancellation">Stops it.</param>
     /// <returns>The exit code.</returns>
     /// <exception cref="UserError">The model is another one, or the output cannot be written.</exception>
-    public static int Make(SavedLatents saved, Choices choices, VideoOutput output, bool savesLatents, Screen screen, CancellationToken cancellation)
+    public static int Make(SavedLatents saved, Choices choices, VideoOutput output, Func<VideoRequest, VideoRequest> refine, Screen screen, CancellationToken cancellation)
     {
         output.Format.Require();
         output.Check();
@@ -27,15 +27,7 @@ internal static class ResumedVideo
         var options = maker.Resolve(recipe.ToGenerationOptions());
         var fps = choices.FramesPerSecond ?? recipe.Options.Fps;
         GenerateCommand.CheckRate(output.Format, fps);
-        var request = VideoRequest.OfSaved(saved, options, fps, output) with
-        {
-            SavesLatents = savesLatents,
-            KeepsLatents = choices.KeepsLatents,
-            CheckpointEvery = choices.CheckpointEvery,
-            PreviewEvery = choices.PreviewEvery,
-            ChecksFinite = choices.ChecksFinite,
-        };
-        var report = maker.Make(request, screen, Announce, cancellation);
+        var report = maker.Make(refine(VideoRequest.OfSaved(saved, options, fps, output)), screen, Announce, cancellation);
         GenerateCommand.Report(screen, report, saved.Paths.Input, recipe.Options.Seed, choices.Json);
         return ExitCode.Success;
 
@@ -70,19 +62,7 @@ internal static class ResumedVideo
         /// <summary>The video's rate; null for the recorded one.</summary>
         public double? FramesPerSecond { get; init; }
 
-        /// <summary>Whether the latents stay.</summary>
-        public bool KeepsLatents { get; init; }
-
-        /// <summary>Steps between checkpoints; null for one now and then.</summary>
-        public int? CheckpointEvery { get; init; }
-
-        /// <summary>Steps between previews; null for none.</summary>
-        public int? PreviewEvery { get; init; }
-
         /// <summary>The most device memory that may be taken, in bytes; null for no bound.</summary>
         public long? MemoryBudget { get; init; }
-
-        /// <summary>Whether values that are infinite or no number are searched for.</summary>
-        public bool ChecksFinite { get; init; }
     }
 }

@@ -1,6 +1,5 @@
 // One model on one device that makes videos: what generate, demo, verify and evaluate share.
 using System.Diagnostics;
-using System.Globalization;
 using FashionFlow.App.Commands;
 using FashionFlow.App.Media;
 using FashionFlow.App.Terminal;
@@ -155,10 +154,10 @@ internal sealed class VideoMaker : IDisposable
             keeper?.Finish();
             return new VideoReport(request.Output, sidecar, clock.Elapsed, _context.PeakBytes) { Latents = request.KeepsLatents ? keeper?.Path : null };
         }
-        catch (Exception e) when (e is UserError or OperationCanceledException or GpuException && keeper is not null && state is not null && keeper.TrySave(state))
+        catch (Exception e) when (e is UserError or OperationCanceledException or GpuException && keeper is not null && state is not null)
         {
-            // Who stopped it, or a device that failed, is told of the latents at the program's end.
-            if (e is UserError user)
+            // Who stopped it, or whose device failed, is told of the latents at the program's end.
+            if (keeper.TrySave(state) && e is UserError user)
             {
                 var advice = SavedLatents.HowToGoOn(keeper.Path);
                 throw new UserError(user.ExitCode, user.Message, user.Advice is null ? advice : $"{user.Advice}; then {advice}", e);

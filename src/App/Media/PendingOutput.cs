@@ -24,10 +24,8 @@ internal sealed class PendingOutput : IDisposable
         (Target, _isFolder, _overwrite, _isOwn) = (target, isFolder, overwrite, isOwn);
         CheckTarget();
         var full = System.IO.Path.GetFullPath(target);
-        // The extension stays, for writers that choose their format by it.
-        Path = System.IO.Path.Combine(
-            System.IO.Path.GetDirectoryName(full)!,
-            $".{System.IO.Path.GetFileNameWithoutExtension(full)}.{Environment.ProcessId}.part{System.IO.Path.GetExtension(full)}");
+        var (start, end) = TemporaryName(full);
+        Path = System.IO.Path.Combine(System.IO.Path.GetDirectoryName(full)!, $"{start}{Environment.ProcessId}{end}");
         try
         {
             lock (Gate)
@@ -85,8 +83,7 @@ internal sealed class PendingOutput : IDisposable
     /// <summary>Deletes what killed processes left unfinished in a folder that is this process's own.</summary>
     public static void DeleteLeftovers(string folder)
     {
-        var options = new EnumerationOptions { AttributesToSkip = FileAttributes.None };
-        foreach (var path in Directory.Exists(folder) ? Directory.EnumerateFileSystemEntries(folder, ".*.part*", options).ToList() : [])
+        foreach (var path in Unfinished(folder))
         {
             TryDelete(path);
         }
@@ -97,13 +94,10 @@ internal sealed class PendingOutput : IDisposable
     public static void DeleteLeftoversOf(string target)
     {
         var full = System.IO.Path.GetFullPath(target);
-        var (stem, extension) = (System.IO.Path.GetFileNameWithoutExtension(full), System.IO.Path.GetExtension(full));
-        var folder = System.IO.Path.GetDirectoryName(full)!;
-        var options = new EnumerationOptions { AttributesToSkip = FileAttributes.None };
-        foreach (var path in Directory.Exists(folder) ? Directory.EnumerateFileSystemEntries(folder, ".*.part*", options).ToList() : [])
+        var (start, end) = TemporaryName(full);
+        foreach (var path in Unfinished(System.IO.Path.GetDirectoryName(full)!))
         {
             var name = System.IO.Path.GetFileName(path);
-            var (start, end) = ($".{stem}.", $".part{extension}");
             if (name.Length > start.Length + end.Length
                 && name.StartsWith(start, StringComparison.Ordinal)
                 && name.EndsWith(end, StringComparison.Ordinal)
@@ -202,6 +196,14 @@ internal sealed class PendingOutput : IDisposable
     /// <summary>Writes a file into the temporary folder.</summary>
     /// <exception cref="UserError">It cannot be written.</exception>
     public void FillMember(string name, Action<Stream> write) => FillAt(System.IO.Path.Combine(Path, name), write);
+
+    // What stands around the number of the process that writes. The extension stays, for writers that choose their format by it.
+    private static (string Start, string End) TemporaryName(string target)
+        => ($".{System.IO.Path.GetFileNameWithoutExtension(target)}.", $".part{System.IO.Path.GetExtension(target)}");
+
+    private static List<string> Unfinished(string folder) => Directory.Exists(folder)
+        ? [.. Directory.EnumerateFileSystemEntries(folder, ".*.part*", new EnumerationOptions { AttributesToSkip = FileAttributes.None })]
+        : [];
 
     private static void TryDelete(string path)
     {

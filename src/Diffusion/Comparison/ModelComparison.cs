@@ -91,7 +91,7 @@ public static class ModelComparison
         module.Load(context, new FileWeights(weights, weightsPath));
         if (plan is not null)
         {
-            Bound(module, plan.Settings);
+            Bound(module, plan.Settings.TokensAtATime);
             context.ReleaseCached();
             context.OpenArena(plan.ArenaBytes);
         }
@@ -116,11 +116,17 @@ public static class ModelComparison
         using var file = SafetensorsFile.Open(referencePath);
         var plan = Measure(MemorySettings.Unbounded);
 
-        // Of all models the U-Net's attention alone works in parts.
-        var positions = model == ComparedModel.Unet ? file.Tensors.Where(t => t.Key.EndsWith('x') && t.Value.Shape.Rank == 5).Select(t => t.Value.Shape.Count / t.Value.Shape[1] / t.Value.Shape[0]).DefaultIfEmpty().Max() : 0;
-        for (var parts = 2; plan.TotalBytes > budget && parts <= MemoryPlanner.MostParts && parts <= positions; parts *= 2)
+        // Of all models the U-Net's attention alone works in parts. Stored videos are [b, c, f, h, w].
+        var positions = model != ComparedModel.Unet ? 0 : file.Tensors.Where(t => t.Key.EndsWith('x') && t.Value.Shape.Rank == 5)
+            .Select(t => t.Value.Shape.CountBetween(2, 5)).DefaultIfEmpty().Max();
+        foreach (var tokens in MemoryPlanner.TokenBounds(positions))
         {
-            var tighter = Measure(new MemorySettings(checked((int)((positions + parts - 1) / parts))));
+            if (plan.TotalBytes <= budget)
+            {
+                break;
+            }
+
+            var tighter = Measure(new MemorySettings(tokens));
             plan = tighter.ArenaBytes < plan.ArenaBytes ? tighter : plan;
         }
 
@@ -132,7 +138,7 @@ public static class ModelComparison
             using var context = new DeviceContext(measuring, ownsDevice: false);
             using var module = Create(model, weightsPath, weights);
             module.Reserve(context);
-            Bound(module, settings);
+            Bound(module, settings.TokensAtATime);
             var weightBytes = context.ReservedBytes;
             context.OpenArena(MemoryPlanner.EndlessArena);
 
@@ -151,11 +157,11 @@ public static class ModelComparison
         _ => AdapterOf(weightsPath, weights),
     };
 
-    private static void Bound(Module module, MemorySettings settings)
+    private static void Bound(Module module, int tokens)
     {
-        foreach (var block in module.Modules.OfType<AttentionBlock>())
+        if (module is SpaceTimeUnet unet)
         {
-            block.TokensAtATime = settings.TokensAtATime;
+            unet.TokensAtATime = tokens;
         }
     }
 

@@ -15,8 +15,8 @@ public static class MemoryPlanner
     // Larger than any device, so that only what is used of it counts.
     internal const long EndlessArena = 1L << 50;
 
-    /// <summary>Attention is cut into 2, 4 and so on up to this many parts.</summary>
-    internal const int MostParts = 64;
+    // Attention is cut into 2, 4 and so on up to this many parts.
+    private const int MostParts = 64;
 
     /// <summary>The bounds that are tried for rows, from the loosest.</summary>
     private static readonly int[] s_rows = [0, 128, 32, 8];
@@ -47,15 +47,15 @@ public static class MemoryPlanner
         }
 
         // Each bound is tightened for the stage that it bounds, and no further than it helps.
-        var positions = (long)options.Frames!.Value * configuration.LatentHeight * configuration.LatentWidth;
-        for (var count = 2; count <= MostParts; count *= 2)
+        var bounds = TokenBounds((long)options.Frames!.Value * configuration.LatentHeight * configuration.LatentWidth).ToList();
+        foreach (var tokens in bounds)
         {
             if (Room(plan, most) >= Of(plan, "step"))
             {
                 break;
             }
 
-            var tighter = Measure(plan.Settings with { TokensAtATime = Tokens(count) });
+            var tighter = Measure(plan.Settings with { TokensAtATime = tokens });
             plan = Of(tighter, "step") < Of(plan, "step") ? tighter : plan;
         }
 
@@ -75,11 +75,18 @@ public static class MemoryPlanner
             plan = Measure(plan.Settings with { DecodeRows = count });
         }
 
-        return plan.TotalBytes <= most ? plan : throw new MemoryBudgetException(most, Measure(new MemorySettings(Tokens(MostParts), rows[^1])).TotalBytes);
-
-        int Tokens(int parts) => checked((int)((positions + parts - 1) / parts));
+        return plan.TotalBytes <= most ? plan : throw new MemoryBudgetException(most, Measure(new MemorySettings(bounds.LastOrDefault(), rows[^1])).TotalBytes);
 
         MemoryPlan Measure(MemorySettings settings) => MemoryPlanner.Measure(configuration, options, device, settings, parts, withPreviews);
+    }
+
+    /// <summary>The bounds on tokens that are tried for a video of so many positions, from the loosest.</summary>
+    internal static IEnumerable<int> TokenBounds(long positions)
+    {
+        for (var parts = 2; parts <= MostParts && parts <= positions; parts *= 2)
+        {
+            yield return checked((int)((positions + parts - 1) / parts));
+        }
     }
 
     /// <summary>The plan with given bounds.</summary>

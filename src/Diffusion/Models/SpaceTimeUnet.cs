@@ -69,6 +69,19 @@ public sealed class SpaceTimeUnet : Module
         }
     }
 
+    /// <summary>The most tokens that go through a cross-attention block at a time (<see cref="AttentionBlock.TokensAtATime"/>); all of them at 0.</summary>
+    public int TokensAtATime
+    {
+        get => Modules.OfType<AttentionBlock>().First().TokensAtATime;
+        set
+        {
+            foreach (var block in Modules.OfType<AttentionBlock>())
+            {
+                block.TokensAtATime = value;
+            }
+        }
+    }
+
     /// <summary>
     /// Whether blocks are computed again on the way back instead of keeping their activations: gradients of the same bits for
     /// a third more work and a fraction of the memory (<see cref="Checkpoint"/>).

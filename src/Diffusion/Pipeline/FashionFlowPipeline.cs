@@ -57,10 +57,7 @@ public sealed class FashionFlowPipeline : IDisposable
         {
             field = value;
             _vae.RowsAtATime = value.DecodeRows;
-            foreach (var block in _unet.Modules.OfType<AttentionBlock>())
-            {
-                block.TokensAtATime = value.TokensAtATime;
-            }
+            _unet.TokensAtATime = value.TokensAtATime;
         }
     } = MemorySettings.Unbounded;
 
@@ -133,13 +130,11 @@ public sealed class FashionFlowPipeline : IDisposable
     {
         var o = Resolve(options);
         cancellationToken.ThrowIfCancellationRequested();
-        var sampler = new VideoSampler(_context, Configuration, _unet);
-        sampler.CreateSampler(o).Dispose();
         using var scope = TensorScope.Begin();
         progress?.Report(new GenerationProgress(GenerationStage.Encoding, 0, 1));
         var (latent, context) = Encode(picture, o, hooks?.ChecksFinite ?? false);
         progress?.Report(new GenerationProgress(GenerationStage.Encoding, 1, 1));
-        return sampler.Begin(latent, context, o);
+        return new VideoSampler(_context, Configuration, _unet).Begin(latent, context, o);
     }
 
     /// <summary>The second stage of <see cref="Generate"/>: takes the steps that a video lacks.</summary>

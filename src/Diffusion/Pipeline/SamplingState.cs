@@ -9,8 +9,6 @@ namespace FashionFlow.Diffusion;
 /// </summary>
 public sealed class SamplingState : IDisposable
 {
-    private Tensor? _memory;
-
     /// <summary>A state; it owns the tensors from now on.</summary>
     /// <param name="stepsDone">Steps taken so far.</param>
     /// <param name="video">The latent video [1, f, h, w, c], scaled.</param>
@@ -23,7 +21,7 @@ public sealed class SamplingState : IDisposable
         Video = TensorScope.Detach(video);
         Picture = TensorScope.Detach(picture);
         Conditioning = TensorScope.Detach(conditioning);
-        _memory = memory is null ? null : TensorScope.Detach(memory);
+        Memory = memory is null ? null : TensorScope.Detach(memory);
     }
 
     /// <summary>Steps taken so far.</summary>
@@ -39,28 +37,7 @@ public sealed class SamplingState : IDisposable
     public Tensor Conditioning { get; }
 
     /// <summary>What the sampler remembers of the steps taken, of the video's shape; null for nothing.</summary>
-    public Tensor? Memory => Sampler is null ? _memory : Sampler.Memory;
-
-    /// <summary>The sampler that is walking, which has the memory then.</summary>
-    internal ISampler? Sampler
-    {
-        get;
-        set
-        {
-            if (value is not null)
-            {
-                value.Restore(_memory);
-                _memory?.Dispose();
-                _memory = null;
-            }
-            else if (field?.Memory is { } memory)
-            {
-                _memory = TensorScope.Detach(memory.AddReference());
-            }
-
-            field = value;
-        }
-    }
+    public Tensor? Memory { get; private set; }
 
     /// <summary>Frees the tensors.</summary>
     public void Dispose()
@@ -68,14 +45,16 @@ public sealed class SamplingState : IDisposable
         Video.Dispose();
         Picture.Dispose();
         Conditioning.Dispose();
-        _memory?.Dispose();
+        Memory?.Dispose();
     }
 
-    /// <summary>Takes the video that a step made; the old one is freed.</summary>
-    internal void Advance(Tensor video)
+    /// <summary>Takes the video that a step made, and shares what the sampler remembers of it; the old ones are freed.</summary>
+    internal void Advance(Tensor video, Tensor? memory)
     {
         Video.Dispose();
+        Memory?.Dispose();
         Video = TensorScope.Detach(video);
+        Memory = memory is null ? null : TensorScope.Detach(memory.AddReference());
         StepsDone++;
     }
 }

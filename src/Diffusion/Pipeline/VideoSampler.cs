@@ -33,7 +33,7 @@ public sealed class VideoSampler(DeviceContext context, ModelConfiguration confi
         return scope.Keep(state.Video.AddReference());
     }
 
-    /// <summary>The sampler that options name, so that those which do not fit are refused before any work is done.</summary>
+    /// <summary>The sampler that options name; those which do not fit are refused by <see cref="ModelConfiguration.Resolve"/> before.</summary>
     /// <param name="o">Options with the model's choices filled in.</param>
     /// <exception cref="ModelException">They do not fit.</exception>
     internal ISampler CreateSampler(GenerationOptions o)
@@ -74,23 +74,16 @@ public sealed class VideoSampler(DeviceContext context, ModelConfiguration confi
         unet.ChannelNormEpsilon = o.Compatibility!.ChannelNormEpsilon;
         using var clean = hooks?.ShowClean is null ? null : CleanCoefficients(o);
         progress?.Report(new GenerationProgress(GenerationStage.Sampling, state.StepsDone, sampler.Steps));
-        state.Sampler = sampler;
-        try
+        sampler.Restore(state.Memory);
+        while (state.StepsDone < sampler.Steps)
         {
-            while (state.StepsDone < sampler.Steps)
-            {
-                cancellationToken.ThrowIfCancellationRequested();
-                state.Advance(Denoise(sampler, state, o.Seed, hooks, clean));
+            cancellationToken.ThrowIfCancellationRequested();
+            state.Advance(Denoise(sampler, state, o.Seed, hooks, clean), sampler.Memory);
 
-                // The step's work is done before it is called done; a kernel's error shows at the step that raised it.
-                context.Stream.Synchronize();
-                hooks?.AfterStep?.Invoke(state);
-                progress?.Report(new GenerationProgress(GenerationStage.Sampling, state.StepsDone, sampler.Steps));
-            }
-        }
-        finally
-        {
-            state.Sampler = null;
+            // The step's work is done before it is called done; a kernel's error shows at the step that raised it.
+            context.Stream.Synchronize();
+            hooks?.AfterStep?.Invoke(state);
+            progress?.Report(new GenerationProgress(GenerationStage.Sampling, state.StepsDone, sampler.Steps));
         }
     }
 
@@ -117,13 +110,9 @@ public sealed class VideoSampler(DeviceContext context, ModelConfiguration confi
     private Tensor CleanCoefficients(GenerationOptions o)
     {
         var points = new NoiseSchedule(configuration.Schedule, o.Compatibility!.SchedulePrecision).Points(o.Steps!.Value, o.Spacing!.Value);
-        var rows = points.SelectMany(p =>
-        {
-            var (alpha, sigma) = (Math.Sqrt(p.AlphaCumprod), Math.Sqrt(1 - p.AlphaCumprod));
-            return configuration.Schedule.Prediction == PredictionType.Velocity
-                ? new[] { (float)alpha, (float)-sigma }
-                : [(float)(1 / alpha), (float)(-sigma / alpha)];
-        });
+        var rows = points.SelectMany(p => configuration.Schedule.Prediction == PredictionType.Velocity
+            ? new[] { (float)p.Alpha, (float)-p.Sigma }
+            : [(float)(1 / p.Alpha), (float)(-p.Sigma / p.Alpha)]);
         return TensorScope.Detach(Tensor.FromArray<float>(context, [.. rows], [points.Length, 2]));
     }
 }

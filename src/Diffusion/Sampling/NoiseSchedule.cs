@@ -169,4 +169,11 @@ public enum TimestepSpacing
 /// <summary>A time of a sampler's plan.</summary>
 /// <param name="Timestep">As the network takes it; not always a whole number.</param>
 /// <param name="AlphaCumprod">The share of the clean video in the noisy one's variance.</param>
-public readonly record struct SchedulePoint(double Timestep, double AlphaCumprod);
+public readonly record struct SchedulePoint(double Timestep, double AlphaCumprod)
+{
+    /// <summary>What the clean video is multiplied by.</summary>
+    public double Alpha => Math.Sqrt(AlphaCumprod);
+
+    /// <summary>What the noise is multiplied by.</summary>
+    public double Sigma => Math.Sqrt(1 - AlphaCumprod);
+}

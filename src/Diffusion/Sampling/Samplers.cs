@@ -314,14 +314,14 @@ public sealed class SolverSampler : ISampler
     // What makes D of x and eps, then what makes the next x of x, D and the D before.
     private static float[] Row(IReadOnlyList<SchedulePoint> points, int i, int order)
     {
-        var (alpha, sigma) = Level(points[i]);
+        var (alpha, sigma) = (points[i].Alpha, points[i].Sigma);
         var (clean, noise) = (1 / alpha, -sigma / alpha);
         if (i == points.Count - 1)
         {
             return [(float)clean, (float)noise, 0, 1, 0];
         }
 
-        var (nextAlpha, nextSigma) = Level(points[i + 1]);
+        var (nextAlpha, nextSigma) = (points[i + 1].Alpha, points[i + 1].Sigma);
         var gain = nextAlpha - (alpha * nextSigma / sigma);
         var correction = 0.0;
         if (order == 2 && i > 0)
@@ -332,8 +332,6 @@ public sealed class SolverSampler : ISampler
 
         return [(float)clean, (float)noise, (float)(nextSigma / sigma), (float)(gain * (1 + correction)), (float)(-gain * correction)];
     }
-
-    private static (double Alpha, double Sigma) Level(SchedulePoint point) => (Math.Sqrt(point.AlphaCumprod), Math.Sqrt(1 - point.AlphaCumprod));
 
     private static double LogRatio(SchedulePoint point) => 0.5 * Math.Log(point.AlphaCumprod / (1 - point.AlphaCumprod));
 }
@@ -357,7 +355,7 @@ public sealed class VelocitySampler : ISampler
         _sampler = sampler;
         _steps = SamplerPlan.Keep(context, Enumerable.Range(0, points.Count).ToArray());
         _coefficients = TensorScope.Detach(Tensor.FromArray<float>(
-            context, [.. points.SelectMany(p => new[] { (float)Math.Sqrt(1 - p.AlphaCumprod), (float)Math.Sqrt(p.AlphaCumprod) })], [points.Count, 2]));
+            context, [.. points.SelectMany(p => new[] { (float)p.Sigma, (float)p.Alpha })], [points.Count, 2]));
     }
 
     /// <inheritdoc/>

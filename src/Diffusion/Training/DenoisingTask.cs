@@ -8,9 +8,8 @@ namespace FashionFlow.Diffusion.Training;
 /// <summary>
 /// Denoising diffusion (Ho et al. 2020, algorithm 1) of latent videos: a timestep for each video, noise in all frames but the
 /// first, and the mean squared error of the noise (or the velocity, as the model's schedule says) that the U-Net predicts, whose target
-/// in frame 0 is zero. In mode
-/// <c>fashionflow</c> the loss is the sum over frames of each frame's mean, as the reference's; in mode <c>fixed</c> their mean, which
-/// does not grow with the window.
+/// in frame 0 is zero. In mode <c>fashionflow</c> the loss is the sum over frames of each frame's mean, as the reference's; in mode
+/// <c>fixed</c> their mean, which does not grow with the window.
 /// </summary>
 public sealed class DenoisingTask : TrainingTask
 {
@@ -100,7 +99,8 @@ public sealed class DenoisingTask : TrainingTask
     public (Tensor Noisy, Tensor Target) AddNoise(Tensor latents, Tensor noise, int[] timesteps)
     {
         using var scope = TensorScope.Begin();
-        var (noisy, target) = Ops.AddNoise(latents, noise, Tensor.FromArray<int>(_context, timesteps, [timesteps.Length]), _tables, velocity: _schedule.Options.Prediction == PredictionType.Velocity);
+        var (noisy, target) = Ops.AddNoise(
+            latents, noise, Tensor.FromArray<int>(_context, timesteps, [timesteps.Length]), _tables, velocity: _schedule.Options.Prediction == PredictionType.Velocity);
         return (scope.Keep(noisy), scope.Keep(target));
     }
 
