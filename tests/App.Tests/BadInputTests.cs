@@ -66,7 +66,10 @@ public sealed class BadInputTests : IDisposable
     [TestCase("generate dress.jpg -o out.mp4 -m tiny --sampler euler --eta 0.5", 2, "eta is of ddim alone, and the sampler is euler")]
     [TestCase("generate dress.jpg -o out.mp4 -m tiny --sampler ddim --spacing karras", 2, "karras spacing has times between the schedule's, which ddim does not go to; take euler or dpmpp")]
     [TestCase("generate dress.jpg -o out.mp4 --fit fill", 2, "--fit must be crop or pad or stretch, not 'fill'")]
-    [TestCase("generate dress.jpg -o out.mp4 --compat mine", 2, "--compat must be fashionflow or fixed, not 'mine'")]
+    [TestCase("generate dress.jpg -o out.mp4 --compat mine", 2, "--compat: the mode must be fashionflow or fixed, not 'mine'")]
+    [TestCase("generate dress.jpg -o out.mp4 --compat clip-rescaling=fixed", 2, "--compat: the switch clip-rescaling=fixed needs a mode before it: fashionflow,clip-rescaling=fixed or fixed,clip-rescaling=fixed")]
+    [TestCase("generate dress.jpg -o out.mp4 --compat fixed,clip=fixed", 2, "--compat: there is no switch 'clip'; there are clip-rescaling, channel-norm-epsilon, schedule-precision, frame-losses, windows")]
+    [TestCase("generate dress.jpg -o out.mp4 --compat fixed,clip-rescaling=twice", 2, "--compat: clip-rescaling must be faithful or fixed, not 'twice'")]
     [TestCase("generate dress.jpg -o out.mp4 --seed -1", 2, "--seed must be a whole number from 0 to 18446744073709551615, not '-1'")]
     [TestCase("generate dress.jpg -o out.mp4 --fps 0", 2, "--fps must be a number above 0 and at most 1000, not '0'")]
     [TestCase("generate dress.jpg -o out.mp4 --fps NaN", 2, "--fps must be a number above 0 and at most 1000, not 'NaN'")]
@@ -83,7 +86,7 @@ public sealed class BadInputTests : IDisposable
     [TestCase("generate dress.jpg -o out.mp4 --model unknown-key", 3, "config.json: unknown key \"frame\"")]
     [TestCase("generate dress.jpg -o out.mp4 --model odd-size", 3, "a picture of 100 x 640 does not fit")]
     [TestCase("generate dress.jpg -o out.mp4 --model odd-sampler", 3, "config.json: sampler is \"heun\"; possible are \"ddpm\", \"ddim\", \"euler\" and \"dpmpp\"")]
-    [TestCase("generate dress.jpg -o out.mp4 --model odd-mode", 3, "config.json: compat is \"mine\"; possible are \"fashionflow\" and \"fixed\"")]
+    [TestCase("generate dress.jpg -o out.mp4 --model odd-mode", 3, "config.json: compat: the mode must be fashionflow or fixed, not 'mine'")]
     [TestCase("generate dress.jpg -o out.mp4 --sede 1", 2, "'--sede' is not an option of fashionflow generate")]
     [TestCase("verify --jsno made.mp4", 2, "'--jsno' is not an option of fashionflow verify")]
     [TestCase("verify -- --jsno", 3, "--jsno does not exist")]
@@ -135,7 +138,7 @@ public sealed class BadInputTests : IDisposable
     [TestCase("project clips -o out -m tiny --device cuda:99", 4, "CUDA_ERROR_")]
     [TestCase("project clips -o out --min-frames 0", 2, "--min-frames must be a whole number from 1 to 1000000, not '0'")]
     [TestCase("project clips -o out --fit fill", 2, "--fit must be crop or pad or stretch, not 'fill'")]
-    [TestCase("project clips -o out --compat mine", 2, "--compat must be fixed or fashionflow, not 'mine'")]
+    [TestCase("project clips -o out --compat mine", 2, "--compat: the mode must be fashionflow or fixed, not 'mine'")]
     [TestCase("project clips -o out --steps 3", 2, "'--steps' is not an option of fashionflow project")]
     [TestCase("train", 2, "'--output' is required")]
     [TestCase("train -o run", 2, "--data is missing")]
@@ -180,7 +183,7 @@ public sealed class BadInputTests : IDisposable
     [TestCase("evaluate --data clips --clips 0", 2, "--clips must be a whole number from 1 to 1000000, not '0'")]
     [TestCase("evaluate --data clips --split both", 2, "--split must be test or train, not 'both'")]
     [TestCase("evaluate --data clips --sampler heun", 2, "--sampler must be ddpm or ddim or euler or dpmpp, not 'heun'")]
-    [TestCase("evaluate --data clips --compat mine", 2, "--compat must be fashionflow or fixed, not 'mine'")]
+    [TestCase("evaluate --data clips --compat mine", 2, "--compat: the mode must be fashionflow or fixed, not 'mine'")]
     [TestCase("doctor now", 2, "'now' is not an argument of fashionflow doctor")]
     public void Bad_input_is_one_clear_line(string line, int exitCode, string message)
     {
@@ -200,7 +203,7 @@ public sealed class BadInputTests : IDisposable
     [TestCase("{ \"temperature\": 0 }", 2, "temperature must be above 0 and at most 1000000, not 0")]
     [TestCase("{ \"keep\": -1 }", 2, "keep must be from 1 to 2147483647, not -1")]
     [TestCase("{ \"decay\": \"linear\" }", 2, "the rate's decay must be constant or cosine, not \"linear\"")]
-    [TestCase("{ \"compat\": \"mine\" }", 2, "unknown compatibility mode \"mine\"")]
+    [TestCase("{ \"compat\": \"mine\" }", 2, "compat: the mode must be fashionflow or fixed, not 'mine'")]
     [TestCase("{ \"dtype\": \"f8\" }", 2, "dtype must be f32 or f16, not \"f8\"")]
     public void A_configuration_that_is_wrong_is_one_clear_line(string json, int exitCode, string message)
     {

@@ -131,6 +131,7 @@ public sealed class GenerateTests : IDisposable
     }
 
     [TestCase("", "; ddim, 3 steps, 4 frames, seed 0, compat fixed", "ddim", 3, "fixed", "crop")]
+    [TestCase("--sampler ddim --compat fashionflow,clip-rescaling=fixed", "; ddim, 3 steps, 4 frames, seed 0, compat fashionflow,clip-rescaling=fixed", "ddim", 3, "fashionflow,clip-rescaling=fixed", "stretch")]
     [TestCase("--sampler ddim --compat fashionflow", "; ddim, 3 steps, 4 frames, seed 0, compat fashionflow", "ddim", 3, "fashionflow", "stretch")]
     [TestCase("--sampler ddpm --steps 2", "; ddpm, 2 steps, 4 frames, seed 0, compat fixed", "ddpm", 2, "fixed", "crop")]
     public void A_model_names_its_sampler_and_mode_and_options_come_first(string line, string said, string sampler, int steps, string compat, string fit)

@@ -101,6 +101,17 @@ public sealed class PipelineTests
         Assert.That(Generate(pipeline, Short with { Compatibility = CompatibilityOptions.Fixed })[1].Data, Is.Not.EqualTo(first[1].Data));
     }
 
+    [TestCase("clip-rescaling=fixed")]
+    [TestCase("channel-norm-epsilon=1e-5")]
+    public void A_switch_changes_frames_without_its_mode(string set)
+    {
+        using var context = GoldenFiles.OpenChecked();
+        using var pipeline = FashionFlowPipeline.Create(context, TinyModel.Configuration);
+        var mode = Generate(pipeline, Short with { Compatibility = CompatibilityOptions.FashionFlow });
+        var other = Generate(pipeline, Short with { Compatibility = CompatibilityOptions.Parse("fashionflow," + set) });
+        Assert.That(other.Skip(1).Select(f => f.Data), Is.Not.EqualTo(mode.Skip(1).Select(f => f.Data)));
+    }
+
     [Test]
     public void Frames_depend_on_neither_method_nor_order_nor_capability_of_the_virtual_device()
     {

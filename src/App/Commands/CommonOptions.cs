@@ -104,15 +104,34 @@ internal static class CommonOptions
     /// <summary><c>--eta</c>.</summary>
     public static Option<double?> Eta() => Number("--eta", "E", "Noise that each step of ddim adds: 0 for none, 1 for as much as ddpm. Default: 0.", 1);
 
-    /// <summary><c>--compat</c> of what makes videos; what was chosen is read by <see cref="CompatibilityOf"/>.</summary>
-    public static Option<string?> Compatibility() => Choice(
-        "--compat",
-        "fashionflow: as the reference does it, oddities included, for its released weights; fixed: without them, for newly trained ones. Default: the model's, else fashionflow.",
-        "fashionflow",
-        "fixed");
+    /// <summary><c>--compat</c> of what makes videos; null leaves it to the model.</summary>
+    public static Option<CompatibilityOptions?> Compatibility() => Compatibility(
+        "fashionflow: as the reference does it, oddities included, for its released weights; fixed: without them, for newly trained ones. Default: the model's, else fashionflow.");
 
-    /// <summary>The mode of a word; null leaves it to the model.</summary>
-    public static CompatibilityOptions? CompatibilityOf(string? word) => word is null ? null : CompatibilityOptions.Parse(word);
+    /// <summary><c>--compat</c>: a mode, and the switches that differ from it.</summary>
+    /// <param name="description">What the modes mean to the command, and which is the default.</param>
+    public static Option<CompatibilityOptions?> Compatibility(string description)
+    {
+        var option = new Option<CompatibilityOptions?>("--compat")
+        {
+            Description = $"{description} After a comma each oddity has its own switch: {string.Join(", ", CompatibilityOptions.Switches)}.",
+            HelpName = string.Join('|', CompatibilityOptions.Modes) + "[,SWITCH=VALUE]",
+            CustomParser = result =>
+            {
+                try
+                {
+                    return CompatibilityOptions.Parse(result.Tokens[0].Value);
+                }
+                catch (ModelException e)
+                {
+                    result.AddError("--" + e.Message);
+                    return null;
+                }
+            },
+        };
+        option.CompletionSources.Add([.. CompatibilityOptions.Modes]);
+        return option;
+    }
 
     /// <summary>A whole number within bounds; null when not given.</summary>
     public static Option<int?> Count(string name, string helpName, string description, int least, int most) => new(name)

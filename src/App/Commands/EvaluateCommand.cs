@@ -60,7 +60,7 @@ internal static class EvaluateCommand
                 Eta = parsed.GetValue(eta) ?? 0,
                 Steps = parsed.GetValue(steps),
                 Seed = parsed.GetValue(seed),
-                Compatibility = CommonOptions.CompatibilityOf(parsed.GetValue(compat)),
+                Compatibility = parsed.GetValue(compat),
             });
             RequireMeasurable(maker.Configuration, options);
             var splitName = parsed.GetValue(split) ?? LatentIndex.Test;

@@ -121,7 +121,7 @@ internal static class GenerateCommand
                 Steps = parsed.GetValue(steps),
                 Frames = parsed.GetValue(frames),
                 Fit = CommonOptions.Chosen<PictureFit>(parsed.GetValue(fit)),
-                Compatibility = CommonOptions.CompatibilityOf(parsed.GetValue(compat)),
+                Compatibility = parsed.GetValue(compat),
             });
             var framesPerSecond = parsed.GetValue(fps) ?? maker.Configuration.FrameRate;
             CheckRate(plan.Format, framesPerSecond);

@@ -30,11 +30,8 @@ internal static class ProjectCommand
         var overwrite = new Option<bool>("--overwrite") { Description = "Make anew what was made of another video, with another model or with other options. Without it that is kept." };
         var model = CommonOptions.Model();
         model.Description = "The model's folder, of which the autoencoder and CLIP are used. Default: the demo model.";
-        var compat = CommonOptions.Choice(
-            "--compat",
-            "fixed: CLIP sees frames as it was trained to, for models trained anew (default); fashionflow: as the reference feeds it. The training takes the same.",
-            "fixed",
-            "fashionflow");
+        var compat = CommonOptions.Compatibility(
+            "fixed: CLIP sees frames as it was trained to, for models trained anew (default); fashionflow: as the reference feeds it. The training takes the same.");
         var fit = CommonOptions.Choice("--fit", "Frames of other proportions than the model's: crop their middle, pad them with white, or stretch them. Default: crop; stretch with --compat fashionflow.", "crop", "pad", "stretch");
         var least = CommonOptions.Count("--min-frames", "N", "Frames that a clip must have; shorter ones are reported and left out. Default: the model's frames, which a window takes.", 1, 1_000_000);
         var device = CommonOptions.Device();
@@ -58,7 +55,7 @@ internal static class ProjectCommand
             Ffmpeg.Require("it reads the videos");
             using var projector = new Projector(
                 parsed.GetValue(model) ?? Places.DemoModel(),
-                CompatibilityOptions.Parse(parsed.GetValue(compat) ?? "fixed"),
+                parsed.GetValue(compat) ?? CompatibilityOptions.Fixed,
                 CommonOptions.Chosen<PictureFit>(parsed.GetValue(fit)),
                 parsed.GetRequiredValue(device),
                 parsed.GetValue(threads) ?? 0);

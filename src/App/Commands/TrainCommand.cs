@@ -173,8 +173,8 @@ internal static class TrainCommand
 
         public Option<bool?> Recompute { get; } = new("--recompute") { Description = "Compute the U-Net's activations again on the way back instead of keeping them: two fifths of the memory, a third more work, the same bits." };
 
-        public Option<string?> Compat { get; } = CommonOptions.Choice(
-            "--compat", "fixed: new windows each epoch, the mean over frames, clipping and averaging (default); fashionflow: as the reference trains.", "fixed", "fashionflow");
+        public Option<CompatibilityOptions?> Compat { get; } = CommonOptions.Compatibility(
+            "fixed: new windows each epoch, the mean over frames, clipping and averaging (default); fashionflow: as the reference trains.");
 
         public Option<string?> Dtype { get; } = CommonOptions.Choice("--dtype", "Element type of the finished model's trained weights. Default: f32.", "f32", "f16");
 
@@ -219,7 +219,7 @@ internal static class TrainCommand
             Frames = parsed.GetValue(Frames),
             Crop = parsed.GetValue(Crop),
             Recompute = parsed.GetValue(Recompute),
-            Compat = parsed.GetValue(Compat),
+            Compat = parsed.GetValue(Compat)?.Name,
             Dtype = parsed.GetValue(Dtype),
             CheckpointEvery = parsed.GetValue(CheckpointEvery),
             Keep = parsed.GetValue(Keep),

@@ -144,7 +144,7 @@ internal sealed class Trainer : IDisposable
         Split = split,
         Frames = _options.Frames,
         Seed = _options.Seed,
-        Randomness = _options.Compatibility.Name == CompatibilityOptions.FashionFlow.Name ? EpochRandomness.Frozen : EpochRandomness.Fresh,
+        Randomness = _options.Compatibility.Windows,
     });
 
     /// <summary>Clips that are not trained on, to sample from; null where the data set has none.</summary>

@@ -177,7 +177,7 @@ internal sealed record TrainingSettings
     /// <summary>What nobody said: the reference's settings in mode "fashionflow", sensible ones in mode "fixed".</summary>
     public TrainingSettings WithDefaults()
     {
-        var likeReference = Compat == "fashionflow";
+        var likeReference = Compat is { } compat && CompatibilityOptions.ModeOf(compat) == CompatibilityOptions.FashionFlow.Name;
         return Over(new TrainingSettings
         {
             Part = "denoiser",

@@ -1,5 +1,6 @@
 // Where the reference does something odd, we can do it too: each oddity is a switch with a name.
 using FashionFlow.Diffusion.Preprocessing;
+using FashionFlow.Diffusion.Training;
 using FashionFlow.Layers;
 
 namespace FashionFlow.Diffusion;
@@ -20,6 +21,7 @@ public sealed record CompatibilityOptions
         SchedulePrecision = SchedulePrecision.Reference,
         Fit = PictureFit.Stretch,
         SumsFrameLosses = true,
+        Windows = EpochRandomness.Frozen,
     };
 
     /// <summary>The oddities put right (<c>--compat fixed</c>).</summary>
@@ -32,7 +34,26 @@ public sealed record CompatibilityOptions
         Fit = PictureFit.Crop,
     };
 
-    /// <summary>The name that outputs record.</summary>
+    private static readonly Switch[] s_switches =
+    [
+        Switch.Of("clip-rescaling", o => o.ClipRescaling, (o, value) => o with { ClipRescaling = value }),
+        new(
+            "channel-norm-epsilon",
+            ["1e-3", "1e-5"],
+            o => o.ChannelNormEpsilon == ChanLayerNorm.HalfEpsilon ? "1e-3" : "1e-5",
+            (o, word) => o with { ChannelNormEpsilon = word == "1e-3" ? ChanLayerNorm.HalfEpsilon : ChanLayerNorm.Float32Epsilon }),
+        Switch.Of("schedule-precision", o => o.SchedulePrecision, (o, value) => o with { SchedulePrecision = value }),
+        new("frame-losses", ["sum", "mean"], o => o.SumsFrameLosses ? "sum" : "mean", (o, word) => o with { SumsFrameLosses = word == "sum" }),
+        Switch.Of("windows", o => o.Windows, (o, value) => o with { Windows = value }),
+    ];
+
+    /// <summary>The modes' names, the reference's first.</summary>
+    public static IReadOnlyList<string> Modes { get; } = [FashionFlow.Name, Fixed.Name];
+
+    /// <summary>The switches as users set them, each with its possible words, e.g. <c>frame-losses=sum|mean</c>.</summary>
+    public static IReadOnlyList<string> Switches { get; } = [.. s_switches.Select(s => $"{s.Name}={string.Join('|', s.Words)}")];
+
+    /// <summary>The name that outputs record: the mode's, and after commas each switch that is set otherwise than the mode sets it.</summary>
     public required string Name { get; init; }
 
     /// <summary>
@@ -62,12 +83,59 @@ public sealed record CompatibilityOptions
     /// </summary>
     public bool SumsFrameLosses { get; init; }
 
-    /// <summary>The options of that name.</summary>
-    /// <exception cref="ModelException">There are none of that name.</exception>
-    public static CompatibilityOptions Parse(string name) => name switch
+    /// <summary>
+    /// Whether each epoch of a training has its own windows and order. The reference's are the first epoch's for ever.
+    /// Generating does not look at it.
+    /// </summary>
+    public EpochRandomness Windows { get; init; }
+
+    /// <summary>
+    /// Reads a mode with switches: <c>fashionflow</c>, or <c>fashionflow,clip-rescaling=fixed</c>. How pictures are fitted has no
+    /// switch here: that is every command's <c>--fit</c>.
+    /// </summary>
+    /// <exception cref="ModelException">It is none; the message says what is possible.</exception>
+    public static CompatibilityOptions Parse(string text)
     {
-        "fashionflow" => FashionFlow,
-        "fixed" => Fixed,
-        _ => throw new ModelException($"unknown compatibility mode \"{name}\"; possible are \"fashionflow\" and \"fixed\""),
-    };
+        var parts = text.Split(',');
+        var mode = ModeOf(text) switch
+        {
+            "fashionflow" => FashionFlow,
+            "fixed" => Fixed,
+            var other when s_switches.Any(s => other.StartsWith(s.Name + "=", StringComparison.Ordinal))
+                => throw new ModelException($"compat: the switch {other} needs a mode before it: {FashionFlow.Name},{other} or {Fixed.Name},{other}"),
+            var other => throw new ModelException($"compat: the mode must be {string.Join(" or ", Modes)}, not '{other}'"),
+        };
+        var options = mode;
+        foreach (var part in parts.Skip(1))
+        {
+            var pair = part.Split('=', 2);
+            var named = s_switches.FirstOrDefault(s => s.Name == pair[0])
+                ?? throw new ModelException($"compat: there is no switch '{pair[0]}'; there are {string.Join(", ", s_switches.Select(s => s.Name))}");
+            if (pair.Length < 2 || !named.Words.Contains(pair[1]))
+            {
+                throw new ModelException($"compat: {named.Name} must be {string.Join(" or ", named.Words)}, not '{(pair.Length < 2 ? "" : pair[1])}'");
+            }
+
+            options = named.Set(options, pair[1]);
+        }
+
+        var set = s_switches.Where(s => s.Get(options) != s.Get(mode)).Select(s => $",{s.Name}={s.Get(options)}");
+        return options with { Name = mode.Name + string.Concat(set) };
+    }
+
+    /// <summary>The mode of a text for <see cref="Parse"/>: what stands before the first comma.</summary>
+    public static string ModeOf(string text) => text.Split(',', 2)[0];
+
+    /// <summary>One switch: its name, the words that it can be set to, and the option behind it.</summary>
+    private sealed record Switch(
+        string Name, string[] Words, Func<CompatibilityOptions, string> Get, Func<CompatibilityOptions, string, CompatibilityOptions> Set)
+    {
+        /// <summary>A switch over an enumeration.</summary>
+        public static Switch Of<T>(string name, Func<CompatibilityOptions, T> get, Func<CompatibilityOptions, T, CompatibilityOptions> set)
+            where T : struct, Enum => new(
+                name,
+                [.. Enum.GetValues<T>().Select(EnumWord.Of)],
+                o => EnumWord.Of(get(o)),
+                (o, word) => set(o, Enum.GetValues<T>().First(value => EnumWord.Of(value) == word)));
+    }
 }

@@ -195,6 +195,19 @@ public sealed record ModelConfiguration
     /// <inheritdoc cref="UnetOf"/>
     public static ClipVisionOptions ClipOf(string weights, SafetensorsFile file) => ReadClip(SectionOf(weights, file, "clip"));
 
+    private static CompatibilityOptions? ReadCompatibility(JsonOptions json)
+    {
+        var text = json.Text("compat");
+        try
+        {
+            return text is null ? null : CompatibilityOptions.Parse(text);
+        }
+        catch (ModelException e)
+        {
+            throw json.Error(e.Message);
+        }
+    }
+
     private static ModelConfiguration ReadGeneral(JsonOptions? json)
     {
         if (json is null)
@@ -214,13 +227,7 @@ public sealed record ModelConfiguration
             Sampler = json.Word<SamplerKind>("sampler"),
             Spacing = json.Word<TimestepSpacing>("spacing"),
             Steps = json.Int("steps", 0, minimum: 0) is > 0 and var steps ? steps : null,
-            Compatibility = json.Text("compat") switch
-            {
-                null => null,
-                "fashionflow" => CompatibilityOptions.FashionFlow,
-                "fixed" => CompatibilityOptions.Fixed,
-                var other => throw json.Error($"compat is \"{other}\"; possible are \"fashionflow\" and \"fixed\""),
-            },
+            Compatibility = ReadCompatibility(json),
             WeightSeed = json.UInt64("seed"),
             Note = json.Text("note"),
             SeededStart = (json.Text("start") ?? "random") switch
