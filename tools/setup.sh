@@ -111,6 +111,12 @@ ensure_ffmpeg() {
     return 1
 }
 
+# For the stand-ins of NVIDIA's libraries that tests build.
+ensure_compiler() {
+    command -v cc >/dev/null && return 0
+    can_install && { install_first "C compiler" gcc || { update_lists && install_first "C compiler" gcc; }; } && apt_get install -y --no-install-recommends libc6-dev
+}
+
 ensure_nvrtc() {
     has_library 'libnvrtc\.so\.1[123]' && return 0
     [ -n "${FASHIONFLOW_NVRTC:-}" ] && return 0

@@ -193,6 +193,8 @@ public sealed class MeasuringDevice : GpuDevice
     {
         public string Name => like.Name;
 
+        public bool Supports(in ConvolutionDescription description, ConvolutionPass pass) => like.Supports(description, pass);
+
         public long WorkspaceBytes(in ConvolutionDescription description, ConvolutionPass pass) => like.WorkspaceBytes(description, pass);
 
         public void ConvolutionForward(

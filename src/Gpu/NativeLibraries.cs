@@ -11,7 +11,13 @@ internal sealed class NativeLibraryFinder
 {
     private readonly Lazy<(nint Handle, string? Name, string? Problem)> _found;
 
-    public NativeLibraryFinder(string pathVariable, string[] candidates) => _found = new(() => Find(pathVariable, candidates));
+    public NativeLibraryFinder(string pathVariable, string[] candidates)
+        : this(pathVariable, () => candidates)
+    {
+    }
+
+    /// <summary>A library whose names depend on what else was found.</summary>
+    public NativeLibraryFinder(string pathVariable, Func<string[]> candidates) => _found = new(() => Find(pathVariable, candidates()));
 
     /// <summary>The library's handle; 0 where it is missing.</summary>
     public nint Handle => _found.Value.Handle;
@@ -40,7 +46,7 @@ internal sealed class NativeLibraryFinder
             }
         }
 
-        return (0, null, $"none of {string.Join(", ", candidates)} is installed");
+        return (0, null, candidates is [var only] ? $"{only} is not installed" : $"none of {string.Join(", ", candidates)} is installed");
     }
 }
 
@@ -49,6 +55,9 @@ internal static class NativeLibraries
 {
     public const string NvrtcName = "nvrtc";
     public const string CudaName = "cuda";
+    public const string CublasName = "cublas";
+    public const string CublasLtName = "cublasLt";
+    public const string CudnnName = "cudnn";
 
     public static NativeLibraryFinder Nvrtc { get; } = new("FASHIONFLOW_NVRTC",
         OperatingSystem.IsWindows()
@@ -58,6 +67,18 @@ internal static class NativeLibraries
     public static NativeLibraryFinder Cuda { get; } = new("FASHIONFLOW_CUDA",
         OperatingSystem.IsWindows() ? ["nvcuda.dll"] : ["libcuda.so.1", "libcuda.so"]);
 
+    public static NativeLibraryFinder Cublas { get; } = new("FASHIONFLOW_CUBLAS",
+        OperatingSystem.IsWindows()
+            ? ["cublas64_13.dll", "cublas64_12.dll", "cublas64_11.dll"]
+            : ["libcublas.so.13", "libcublas.so.12", "libcublas.so.11", "libcublas.so"]);
+
+    /// <summary>The one that <see cref="Cublas"/> itself needs: beside it, and of its version.</summary>
+    public static NativeLibraryFinder CublasLt { get; } = new(
+        "FASHIONFLOW_CUBLASLT", () => [(Cublas.Name ?? "libcublas.so").Replace("cublas", "cublasLt", StringComparison.Ordinal)]);
+
+    public static NativeLibraryFinder Cudnn { get; } = new("FASHIONFLOW_CUDNN",
+        OperatingSystem.IsWindows() ? ["cudnn64_9.dll", "cudnn64_8.dll"] : ["libcudnn.so.9", "libcudnn.so.8", "libcudnn.so"]);
+
     [ModuleInitializer]
     [SuppressMessage("Usage", "CA2255", Justification = "The resolver must stand before the first call into any native class of this assembly.")]
     internal static void Register() => NativeLibrary.SetDllImportResolver(typeof(NativeLibraries).Assembly, Resolve);
@@ -66,6 +87,9 @@ internal static class NativeLibraries
     {
         NvrtcName => Nvrtc.Handle,
         CudaName => Cuda.Handle,
+        CublasName => Cublas.Handle,
+        CublasLtName => CublasLt.Handle,
+        CudnnName => Cudnn.Handle,
         _ => 0,
     };
 }

@@ -83,6 +83,9 @@ public readonly record struct GemmDescription
     /// <summary>Whether two runs must give the same bits.</summary>
     public bool Deterministic { get; init; } = true;
 
+    /// <summary>Whether operands in float may be rounded to TF32 (10 bits of mantissa) for tensor cores; sums stay in float.</summary>
+    public bool AllowTf32 { get; init; }
+
     /// <summary>A description is filled in by its initialiser.</summary>
     public GemmDescription()
     {
@@ -167,6 +170,9 @@ public readonly record struct ConvolutionDescription
     /// <summary>Whether two runs must give the same bits.</summary>
     public bool Deterministic { get; init; } = true;
 
+    /// <summary>Whether operands in float may be rounded to TF32 (10 bits of mantissa) for tensor cores; sums stay in float.</summary>
+    public bool AllowTf32 { get; init; }
+
     /// <summary>A description is filled in by its initialiser.</summary>
     public ConvolutionDescription()
     {
@@ -197,6 +203,9 @@ public interface IDnn
 {
     /// <summary>The library's name and version.</summary>
     string Name { get; }
+
+    /// <summary>Whether the library does this pass of this convolution; what it does not do is left to our kernels.</summary>
+    bool Supports(in ConvolutionDescription description, ConvolutionPass pass);
 
     /// <summary>Bytes of workspace that this pass of a convolution would like; it works with less.</summary>
     long WorkspaceBytes(in ConvolutionDescription description, ConvolutionPass pass);

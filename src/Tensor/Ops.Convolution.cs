@@ -156,7 +156,7 @@ public static partial class Ops
             var product = RowsByWeight(x.DType, rows, co, d.InChannels, epilogue);
             Product(x.Context, product, Bytes(x), Bytes(weight), Bytes(bias), Bytes(residual), y);
         }
-        else if (x.Context.Backend == MatmulBackend.Library && x.Context.Device.Dnn is { } dnn)
+        else if (LibraryFor(x.Context, d, ConvolutionPass.Forward) is { } dnn)
         {
             using var workspace = Workspace(x.Context, dnn.WorkspaceBytes(d, ConvolutionPass.Forward), out var memory);
             x.Context.Device.Kernels.LastCall = dnn.Name;
@@ -202,6 +202,10 @@ public static partial class Ops
             PadRight = padding.Right,
         };
     }
+
+    /// <summary>The library that does this pass of a convolution; null where our kernels are to do it.</summary>
+    private static IDnn? LibraryFor(DeviceContext context, in ConvolutionDescription d, ConvolutionPass pass)
+        => context.Backend == MatmulBackend.Library && context.Device.Dnn is { } dnn && dnn.Supports(d, pass) ? dnn : null;
 
     /// <summary>Whether a convolution is a product of pixels and weights as they lie.</summary>
     private static bool IsProduct(in ConvolutionDescription d)

@@ -105,7 +105,7 @@ public static partial class Ops
         {
             GradientByWeight(gradient, weight, pixels, d.OutChannels, d.InChannels, dx);
         }
-        else if (dx.Context.Backend == MatmulBackend.Library && dx.Context.Device.Dnn is { } dnn)
+        else if (LibraryFor(dx.Context, d, ConvolutionPass.BackwardData) is { } dnn)
         {
             using var workspace = Workspace(dx.Context, dnn.WorkspaceBytes(d, ConvolutionPass.BackwardData), out var memory);
             dx.Context.Device.Kernels.LastCall = dnn.Name;
@@ -132,7 +132,8 @@ public static partial class Ops
             return Tensor.Zeros(x.Context, weight, x.DType);
         }
 
-        if (!IsProduct(d) && (x.Context.Backend != MatmulBackend.Library || x.Context.Device.Dnn is null))
+        var dnn = IsProduct(d) ? null : LibraryFor(x.Context, d, ConvolutionPass.BackwardFilter);
+        if (!IsProduct(d) && dnn is null)
         {
             var window = CheckedInt32((long)d.KernelH * d.KernelW * d.InChannels, $"{operation}: elements of a window of weight {weight}");
             var (tile, chunk) = ChooseChunks(pixels, d.OutChannels, window, d.ElementType);
@@ -140,13 +141,12 @@ public static partial class Ops
         }
 
         var dw = Like(x, weight);
-        if (IsProduct(d))
+        if (dnn is null)
         {
             GradientByRows(x, gradient, pixels, d.OutChannels, d.InChannels, dw);
         }
         else
         {
-            var dnn = x.Context.Device.Dnn!;
             using var workspace = Workspace(x.Context, dnn.WorkspaceBytes(d, ConvolutionPass.BackwardFilter), out var memory);
             x.Context.Device.Kernels.LastCall = dnn.Name;
             dnn.ConvolutionBackwardFilter(x.Context.Stream, d, Bytes(x), Bytes(gradient), Bytes(dw), memory);

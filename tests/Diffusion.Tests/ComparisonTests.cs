@@ -7,6 +7,7 @@ using FashionFlow.Tensors.Weights;
 namespace FashionFlow.Tests;
 
 [TestFixture]
+[Category("EveryDevice")]
 public sealed class ComparisonTests
 {
     private static IEnumerable<(string Case, MatmulBackend Backend)> UnetCases => GoldenFiles.Shared("unet_tiny.safetensors") is null

@@ -8,6 +8,7 @@ using FashionFlow.Tensors.Weights;
 namespace FashionFlow.Tests;
 
 [TestFixture]
+[Category("EveryDevice")]
 public sealed class SamplerTests
 {
     private static IEnumerable<string> Files => GoldenFiles.Shared("schedule.safetensors") is { } path ? [path] : [];

@@ -7,6 +7,7 @@ using FashionFlow.Tensors;
 namespace FashionFlow.Tests;
 
 [TestFixture]
+[Category("EveryDevice")]
 public sealed class SpaceTimeUnetTests
 {
     [Test]

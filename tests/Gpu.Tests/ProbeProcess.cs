@@ -1,6 +1,7 @@
 // Runs a probe in a process of its own: native libraries are looked up once a process, and a cache is shared between several.
 using System.Diagnostics;
 using FashionFlow.Gpu.Cuda;
+using FashionFlow.Gpu.Tests.Libraries;
 
 namespace FashionFlow.Gpu.Tests;
 
@@ -56,6 +57,10 @@ internal static class ProbeProcess
                 return KernelCacheTests.WriteAndRead(new KernelCache(directory), key, int.Parse(count));
             case ["cuda-device", var probe]:
                 return CudaDeviceTests.Run(probe);
+            case ["libraries", var probe]:
+                return LibraryTests.Run(probe);
+            case ["stand-ins", var probe]:
+                return StandInProbe.Run(probe);
             case ["shipped"]:
                 return ProjectKernelTests.LoadAll();
             default:

@@ -105,8 +105,7 @@ public sealed class SharedDevice
             }
         }
 
-        var specification = Environment.GetEnvironmentVariable("FASHIONFLOW_TEST_DEVICE") ?? "virtual";
-        return s_device = DeviceSelector.Open(specification);
+        return s_device = NamedDevice.Open();
     }
 
     /// <summary>Gives the device back after the last test.</summary>
@@ -115,5 +114,6 @@ public sealed class SharedDevice
     {
         s_device?.Dispose();
         s_device = null;
+        Assert.That(NamedDevice.StandIn?.Live ?? 0, Is.Zero, "contexts, handles, descriptors and allocations that were left alive");
     }
 }

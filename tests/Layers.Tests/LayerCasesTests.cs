@@ -9,6 +9,7 @@ using FashionFlow.Tensors.Weights;
 namespace FashionFlow.Tests;
 
 [TestFixture]
+[Category("EveryDevice")]
 public sealed class LayerCasesTests
 {
     /// <summary>
@@ -19,6 +20,12 @@ public sealed class LayerCasesTests
 
     /// <summary>What a gradient may hold that is zero by structure, unless the reference's own rounding left more there.</summary>
     private const double StructuralZero = 1e-6;
+
+    /// <summary>
+    /// What is left where zero belongs is rounding alone, and another library, which sums in another order, draws it anew. The largest of
+    /// some tens of such values from two draws are within a factor of two of each other.
+    /// </summary>
+    private static readonly double OtherSample = NamedDevice.Name.StartsWith("virtual", StringComparison.Ordinal) ? 1 : 2;
 
     /// <summary>
     /// Gradients that are zero by structure and that layers.json does not list, since what is stored of them is the reference's
@@ -200,7 +207,7 @@ public sealed class LayerCasesTests
                 // Held to what it is, zero, not to the reference's rounding of it; which is the measure where it is larger.
                 var size = values.Max(v => Math.Abs((double)v));
                 TestContext.Out.WriteLine($"{full}: {size:e2} where zero belongs; stored {largest:e2}");
-                Assert.That(size, Is.LessThanOrEqualTo(Math.Max(StructuralZero, largest)), full);
+                Assert.That(size, Is.LessThanOrEqualTo(OtherSample * Math.Max(StructuralZero, largest)), full);
                 return;
             }
 

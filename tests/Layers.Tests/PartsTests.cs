@@ -6,6 +6,7 @@ using FashionFlow.Tensors.Weights;
 
 namespace FashionFlow.Tests;
 
+[Category("EveryDevice")]
 public sealed class PartsTests
 {
     [TestCase(1)]

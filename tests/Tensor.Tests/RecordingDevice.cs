@@ -149,6 +149,8 @@ public sealed class RecordingDevice : GpuDevice
     {
         public string Name => inner.Name;
 
+        public bool Supports(in ConvolutionDescription description, ConvolutionPass pass) => inner.Supports(description, pass);
+
         public long WorkspaceBytes(in ConvolutionDescription description, ConvolutionPass pass) => inner.WorkspaceBytes(description, pass);
 
         public void ConvolutionForward(

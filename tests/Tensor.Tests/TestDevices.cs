@@ -2,6 +2,7 @@
 using System.Collections.Concurrent;
 using FashionFlow.Gpu;
 using FashionFlow.Gpu.Cuda;
+using FashionFlow.Tests;
 using FashionFlow.VirtualGpu;
 
 namespace FashionFlow.Tensors.Tests;
@@ -12,12 +13,14 @@ namespace FashionFlow.Tensors.Tests;
 /// <param name="OrderSeed">The order of a virtual device's blocks and warps; null is ascending.</param>
 public sealed record TestDevice(int? Capability = 80, ExecutionMethod Method = ExecutionMethod.Auto, ulong? OrderSeed = null)
 {
-    /// <summary>The devices that every test of an operator runs on: virtual ones, and a GPU where there is one.</summary>
+    /// <summary>
+    /// The devices that every test of an operator runs on: virtual ones, and a GPU where there is one; or the stand-ins alone.
+    /// </summary>
     public static IReadOnlyList<TestDevice> AtHand { get; } =
     [
-        new(70),
-        new(80),
-        .. CudaDriver.TryInitialize().State == CudaDriverState.Ready ? [new TestDevice(Capability: null)] : (TestDevice[])[],
+        .. NamedDevice.IsStandIn ? [new TestDevice(Capability: null)]
+            : CudaDriver.TryInitialize().State == CudaDriverState.Ready ? (TestDevice[])[new(70), new(80), new(Capability: null)]
+            : [new(70), new(80)],
     ];
 
     /// <inheritdoc/>
@@ -74,7 +77,7 @@ public sealed class TestDevices
     }
 
     private static RecordingDevice Create(TestDevice device) => new(device.Capability is not { } capability
-        ? DeviceSelector.Open("cuda")
+        ? NamedDevice.IsStandIn ? NamedDevice.OpenStandIn() : DeviceSelector.Open("cuda")
         : new VirtualDevice(new VirtualDeviceOptions
         {
             ComputeCapability = new ComputeCapability(capability / 10, capability % 10),

@@ -1,7 +1,6 @@
 // doctor: what the program needs, what of it is there, and what to do about the rest.
 using System.CommandLine;
 using System.Globalization;
-using System.Runtime.InteropServices;
 using System.Text.Json;
 using FashionFlow.App.Generation;
 using FashionFlow.App.Media;
@@ -9,6 +8,7 @@ using FashionFlow.App.Terminal;
 using FashionFlow.Diffusion;
 using FashionFlow.Gpu;
 using FashionFlow.Gpu.Cuda;
+using FashionFlow.Gpu.Cuda.Libraries;
 using FashionFlow.Tensors;
 using Spectre.Console;
 
@@ -131,12 +131,19 @@ internal static class DoctorCommand
             }
 
             var memory = string.Create(CultureInfo.InvariantCulture, $"{properties.TotalMemory / (double)(1L << 30):0.0} GiB");
-            return new Finding(State.Ok, name, $"{VideoMaker.DeviceName(properties)}, {memory}; a kernel ran on it", Advice: null);
+            return new Finding(State.Ok, name, $"{VideoMaker.DeviceName(properties)}, {memory}; a kernel ran on it; {Workers(context.Device)}", Advice: null);
         }
         catch (Exception e) when (e is GpuException or InvalidOperationException or KernelCompilationException)
         {
             return new Finding(State.Broken, name, e.Message.Split('\n')[0], "see the parts below");
         }
+    }
+
+    // Who does what on a device.
+    private static string Workers(GpuDevice device)
+    {
+        var cuda = device as CudaDevice;
+        return $"matrix products by {device.Blas?.Name ?? $"own kernels ({cuda?.BlasProblem})"}, convolutions by {device.Dnn?.Name ?? $"own kernels ({cuda?.DnnProblem})"}";
     }
 
     private static IEnumerable<Finding> Kernels()
@@ -167,26 +174,13 @@ internal static class DoctorCommand
 
     private static IEnumerable<Finding> Libraries()
     {
-        yield return Library("cuBLAS", "libcublas.so.13", "libcublas.so.12", "libcublas.so.11");
-        yield return Library("cuDNN", "libcudnn.so.9", "libcudnn.so.8");
+        yield return Library("cuBLAS", "matrix products", CudaLibraries.Cublas);
+        yield return Library("cuDNN", "convolutions", CudaLibraries.Cudnn);
     }
 
-    private static Finding Library(string part, params string[] names)
-    {
-        var found = names.FirstOrDefault(name =>
-        {
-            if (!NativeLibrary.TryLoad(name, out var handle))
-            {
-                return false;
-            }
-
-            NativeLibrary.Free(handle);
-            return true;
-        });
-        return found is null
-            ? new Finding(State.Absent, part, "not installed; the program's own kernels do its work", Advice: null)
-            : new Finding(State.Ok, part, $"{found} is installed; this version does its work with own kernels", Advice: null);
-    }
+    private static Finding Library(string part, string work, CudaLibraryStatus library) => library.Problem is { } problem
+        ? new Finding(State.Absent, part, $"{problem}; {work} on a GPU are done by the program's own kernels", Advice: null)
+        : new Finding(State.Ok, part, $"{library.Version} ({library.FileName}): {work} on a GPU", Advice: null);
 
     private static Finding Encoder()
     {

@@ -1,5 +1,6 @@
 // An NVIDIA GPU through the driver: the device seam over libcuda.
 using System.Text;
+using FashionFlow.Gpu.Cuda.Libraries;
 
 namespace FashionFlow.Gpu.Cuda;
 
@@ -8,12 +9,16 @@ public sealed unsafe class CudaDevice : GpuDevice
 {
     private readonly CudaContextHandle _context;
     private readonly CudaStream _defaultStream;
+    private readonly Lazy<(CublasBlas? Library, string? Problem)> _blas;
+    private readonly Lazy<(CudnnDnn? Library, string? Problem)> _dnn;
 
     private CudaDevice(int ordinal)
     {
         int device;
         CudaDriver.Check(CudaNative.cuDeviceGet(&device, ordinal), $"opening device {ordinal}");
         Properties = ReadProperties(device);
+        _blas = new(() => Start(CudaLibraries.Cublas, CublasBlas.Create));
+        _dnn = new(() => Start(CudaLibraries.Cudnn, CudnnDnn.Create));
         _context = new CudaContextHandle(device);
         try
         {
@@ -37,10 +42,16 @@ public sealed unsafe class CudaDevice : GpuDevice
     public override GpuStream DefaultStream => _defaultStream;
 
     /// <inheritdoc/>
-    public override IBlas? Blas => null;
+    public override IBlas? Blas => _blas.Value.Library;
 
     /// <inheritdoc/>
-    public override IDnn? Dnn => null;
+    public override IDnn? Dnn => _dnn.Value.Library;
+
+    /// <summary>Why <see cref="Blas"/> is null, so that our kernels do its work; null where it is not.</summary>
+    public string? BlasProblem => _blas.Value.Problem;
+
+    /// <summary>Why <see cref="Dnn"/> is null, so that our kernels do its work; null where it is not.</summary>
+    public string? DnnProblem => _dnn.Value.Problem;
 
     /// <inheritdoc/>
     public override MemoryInfo MemoryInfo
@@ -214,8 +225,39 @@ public sealed unsafe class CudaDevice : GpuDevice
     {
         if (disposing)
         {
+            Stop(_blas);
+            Stop(_dnn);
             _defaultStream.Dispose();
             _context.Dispose();
+        }
+    }
+
+    private static void Stop<T>(Lazy<(T? Library, string? Problem)> library)
+        where T : class, IDisposable
+    {
+        if (library.IsValueCreated)
+        {
+            library.Value.Library?.Dispose();
+        }
+    }
+
+    // A library that is there and does not start (half installed, of another driver's time) is no reason to compute nothing.
+    private (T? Library, string? Problem) Start<T>(CudaLibraryStatus status, Func<CudaDevice, CudaContextHandle, T> create)
+        where T : class
+    {
+        if (status.Problem is not null)
+        {
+            return (null, status.Problem);
+        }
+
+        _context.MakeCurrent();
+        try
+        {
+            return (create(this, _context), null);
+        }
+        catch (Exception e) when (e is GpuException or EntryPointNotFoundException)
+        {
+            return (null, e.Message);
         }
     }
 

@@ -70,7 +70,7 @@ internal abstract class CudaObjectHandle : SafeHandle
 
     public override bool IsInvalid => handle == 0;
 
-    protected abstract CudaResult Destroy();
+    protected abstract bool Destroy();
 
     /// <summary>Takes what the driver made, and the context with it.</summary>
     protected void Own(nint value)
@@ -83,7 +83,7 @@ internal abstract class CudaObjectHandle : SafeHandle
     protected override bool ReleaseHandle()
     {
         // A context that failed (a sticky error) cannot destroy its objects one by one; releasing it does.
-        var released = _context.TryMakeCurrent() && Destroy() == CudaResult.CUDA_SUCCESS;
+        var released = _context.TryMakeCurrent() && Destroy();
         _context.DangerousRelease();
         return released;
     }
@@ -95,7 +95,7 @@ internal sealed class CudaModuleHandle : CudaObjectHandle
     public CudaModuleHandle(CudaContextHandle context, nint module)
         : base(context) => Own(module);
 
-    protected override CudaResult Destroy() => CudaNative.cuModuleUnload(handle);
+    protected override bool Destroy() => CudaNative.cuModuleUnload(handle) == CudaResult.CUDA_SUCCESS;
 }
 
 /// <summary>A stream (CUstream).</summary>
@@ -109,7 +109,7 @@ internal sealed unsafe class CudaStreamHandle : CudaObjectHandle
         Own(stream);
     }
 
-    protected override CudaResult Destroy() => CudaNative.cuStreamDestroy_v2(handle);
+    protected override bool Destroy() => CudaNative.cuStreamDestroy_v2(handle) == CudaResult.CUDA_SUCCESS;
 }
 
 /// <summary>An event (CUevent).</summary>
@@ -123,5 +123,5 @@ internal sealed unsafe class CudaEventHandle : CudaObjectHandle
         Own(marker);
     }
 
-    protected override CudaResult Destroy() => CudaNative.cuEventDestroy_v2(handle);
+    protected override bool Destroy() => CudaNative.cuEventDestroy_v2(handle) == CudaResult.CUDA_SUCCESS;
 }

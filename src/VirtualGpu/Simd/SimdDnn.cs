@@ -22,6 +22,9 @@ internal sealed class SimdDnn(SimdLibrary library) : IDnn
     public string Name => $"FashionFlow SIMD DNN ({library.WidthName})";
 
     /// <inheritdoc/>
+    public bool Supports(in ConvolutionDescription description, ConvolutionPass pass) => true;
+
+    /// <inheritdoc/>
     /// <remarks>Scratch memory is the host's own, and no im2col matrix is made.</remarks>
     public long WorkspaceBytes(in ConvolutionDescription description, ConvolutionPass pass) => 0;
 

@@ -11,6 +11,7 @@ using FashionFlow.Tensors.Weights;
 namespace FashionFlow.Tests.Training;
 
 [TestFixture]
+[Category("EveryDevice")]
 public sealed class GoldenStepTests
 {
     /// <summary>Float32's rounding of a mean of 2048 squares and of a product of tables: far below the 1e-5 that losses are held to.</summary>

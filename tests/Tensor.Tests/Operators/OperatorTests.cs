@@ -1,6 +1,7 @@
 // The driver of the operator table: what every operator must satisfy, checked for each case, element type and capability.
 using FashionFlow.Gpu;
 using FashionFlow.Gpu.Kernels;
+using FashionFlow.Tests;
 using FashionFlow.VirtualGpu;
 
 namespace FashionFlow.Tensors.Tests.Operators;
@@ -13,7 +14,7 @@ public class OperatorTests
         from @case in OperatorTable.Cases
         from type in @case.Types
         from device in TestDevice.AtHand
-        select new TestCaseData(@case, type, device).SetArgDisplayNames(@case.Name, $"{type}", $"{device}");
+        select Sorted(new TestCaseData(@case, type, device).SetArgDisplayNames(@case.Name, $"{type}", $"{device}"), @case);
 
     private static IEnumerable<TestCaseData> LongTable =>
         from @case in OperatorTable.Cases
@@ -29,7 +30,12 @@ public class OperatorTests
 
         using (Assert.EnterMultipleScope())
         {
-            AssertSameBits(reference, RunOn(device, @case, inputs, type, misaligned: true), "on inputs not aligned to 16 bytes");
+            // A GPU's library chooses its algorithm by the alignment too, and may sum in another order.
+            if (device.Capability is not null || @case.Backend != MatmulBackend.Library || NamedDevice.IsStandIn)
+            {
+                AssertSameBits(reference, RunOn(device, @case, inputs, type, misaligned: true), "on inputs not aligned to 16 bytes");
+            }
+
             if (device.Capability is not null)
             {
                 AssertSameBits(reference, RunOn(device with { Method = ExecutionMethod.General }, @case, inputs, type), "by the general method");
@@ -75,6 +81,10 @@ public class OperatorTests
     [Test]
     public void Names_of_cases_are_unique()
         => Assert.That(OperatorTable.Cases.Select(@case => @case.Name), Is.Unique);
+
+    // What a device's library does is for each device to show; kernels are the same PTX on all of them, and a few stand for the rest.
+    private static TestCaseData Sorted(TestCaseData data, OperatorCase @case)
+        => @case.Kernels.Length == 0 || @case.Kernels is ["finish_rows"] ? data.SetCategory("EveryDevice") : data;
 
     /// <summary>Inputs and oracle of a case. The cases' runs follow one another, so remembering the last one saves nearly all the work.</summary>
     private static (HostTensor[] Inputs, HostTensor Oracle) OracleOf(OperatorCase @case)

@@ -117,7 +117,7 @@ public static class ProductOracle
         }
     }
 
-    private static double Activate(Epilogue epilogue, double x) => epilogue switch
+    public static double Activate(Epilogue epilogue, double x) => epilogue switch
     {
         Epilogue.Silu => x / (1 + Math.Exp(-x)),
         Epilogue.Gelu => x * NormalDistribution(x),
