@@ -210,6 +210,20 @@ public abstract class GpuStream : IDisposable
     /// <summary>Makes later work of this stream wait for an event.</summary>
     public abstract void Wait(GpuEvent marker);
 
+    /// <summary>
+    /// Begins a capture: work queued on this stream from now on is noted and not done. Only what a graph can repeat may be queued until
+    /// <see cref="EndCapture"/>: launches, library calls, copies within the device and fills. Waiting, copying from or to the host,
+    /// allocating, freeing and loading modules are refused (by this thread, on any stream), and end the capture.
+    /// </summary>
+    /// <exception cref="GpuException">CUDA_ERROR_NOT_SUPPORTED: the device captures nothing. CUDA_ERROR_INVALID_VALUE: a capture is on.</exception>
+    public virtual void BeginCapture() => throw new GpuException(CudaResult.CUDA_ERROR_NOT_SUPPORTED, "this device captures no graphs");
+
+    /// <summary>Ends a capture.</summary>
+    /// <returns>The work that was noted, to be launched as often as wanted. Memory that it works on stays the caller's to keep.</returns>
+    /// <exception cref="GpuException">CUDA_ERROR_STREAM_CAPTURE_INVALIDATED: an operation in between was refused.
+    /// CUDA_ERROR_STREAM_CAPTURE_UNMATCHED: no capture is on.</exception>
+    public virtual GpuGraph EndCapture() => throw new GpuException(CudaResult.CUDA_ERROR_STREAM_CAPTURE_UNMATCHED, "this device captures no graphs");
+
     /// <inheritdoc/>
     public void Dispose()
     {
@@ -218,6 +232,26 @@ public abstract class GpuStream : IDisposable
     }
 
     /// <summary>Releases the stream.</summary>
+    protected abstract void Dispose(bool disposing);
+}
+
+/// <summary>Captured work, which one call queues again (CUgraphExec).</summary>
+public abstract class GpuGraph : IDisposable
+{
+    /// <summary>Launches, copies and fills in it.</summary>
+    public abstract int Nodes { get; }
+
+    /// <summary>Queues all of it.</summary>
+    public abstract void Launch(GpuStream stream);
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        Dispose(disposing: true);
+        GC.SuppressFinalize(this);
+    }
+
+    /// <summary>Releases the graph.</summary>
     protected abstract void Dispose(bool disposing);
 }
 

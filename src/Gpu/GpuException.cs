@@ -88,6 +88,15 @@ public enum CudaResult
     /// <summary>The operation is not supported.</summary>
     CUDA_ERROR_NOT_SUPPORTED = 801,
 
+    /// <summary>The operation is not permitted while a stream captures.</summary>
+    CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED = 900,
+
+    /// <summary>The capture was ended by an error before.</summary>
+    CUDA_ERROR_STREAM_CAPTURE_INVALIDATED = 901,
+
+    /// <summary>The stream is not capturing.</summary>
+    CUDA_ERROR_STREAM_CAPTURE_UNMATCHED = 903,
+
     /// <summary>Any other error.</summary>
     CUDA_ERROR_UNKNOWN = 999,
 }

@@ -67,6 +67,8 @@ public sealed class OptionTableTests : IDisposable
             "^out/a.mp4: .*\nout/b.mp4: .*\nout/dress.mp4: .*\n$"),
         ($"generate dress.jpg -o a.mp4 --checkpoint-every 1 --keep-latents --debug-finite {Quick}", ["a.mp4", "a.mp4.json", "a.mp4.latents"], "^a.mp4: "),
         ($"generate dress.jpg -o a.mp4 --memory-budget 64MiB {Quick}", ["a.mp4", "a.mp4.json"], "^a.mp4: "),
+        ($"generate dress.jpg -o a.mp4 --graph on {Quick}", ["a.mp4", "a.mp4.json"], "^a.mp4: "),
+        ($"generate dress.jpg -o a.mp4 --graph off {Quick}", ["a.mp4", "a.mp4.json"], "^a.mp4: "),
         ($"generate dress.jpg -o a.mp4 --plan-only {Quick}", [], "^stage .*\n(?s:.*)\nsampling and decoding: about "),
         ("decode kept.mp4.latents -o a.webm -m tiny --memory-budget 1GB", ["a.webm", "a.webm.json"], "^a.webm: 4 frames"),
         ($"generate dress.jpg -o a.mp4 --preview 1 {Quick}", ["a.mp4", "a.mp4.json", "a.preview.png"], "^a.mp4: "),

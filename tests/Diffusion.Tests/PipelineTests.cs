@@ -101,6 +101,17 @@ public sealed class PipelineTests
         Assert.That(Generate(pipeline, Short with { Compatibility = CompatibilityOptions.Fixed })[1].Data, Is.Not.EqualTo(first[1].Data));
     }
 
+    [Category("EveryDevice")]
+    [Test]
+    public void Frames_are_the_same_with_a_graph_and_without([Values] SamplerKind sampler)
+    {
+        using var context = GoldenFiles.OpenChecked();
+        using var pipeline = FashionFlowPipeline.Create(context, TinyModel.Configuration);
+        var options = Short with { Sampler = sampler, Steps = 3 };
+        var expected = Generate(pipeline, options with { UseGraph = false }).Select(f => f.Data).ToList();
+        Assert.That(Generate(pipeline, options with { UseGraph = true }).Select(f => f.Data), Is.EqualTo(expected));
+    }
+
     [TestCase("clip-rescaling=fixed")]
     [TestCase("channel-norm-epsilon=1e-5")]
     public void A_switch_changes_frames_without_its_mode(string set)

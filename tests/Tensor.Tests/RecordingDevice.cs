@@ -93,6 +93,19 @@ public sealed class RecordingDevice : GpuDevice
 
         public override void Wait(GpuEvent marker) => inner.Wait(marker);
 
+        public override void BeginCapture() => inner.BeginCapture();
+
+        public override GpuGraph EndCapture() => new RecordingGraph(inner.EndCapture());
+
+        protected override void Dispose(bool disposing) => inner.Dispose();
+    }
+
+    private sealed class RecordingGraph(GpuGraph inner) : GpuGraph
+    {
+        public override int Nodes => inner.Nodes;
+
+        public override void Launch(GpuStream stream) => inner.Launch(Unwrap(stream));
+
         protected override void Dispose(bool disposing) => inner.Dispose();
     }
 

@@ -128,11 +128,20 @@ typedef struct {
     const void *a, *b, *bias;
     void *c;
     double alpha, beta;
+    const char *call;
+    void *workspace;
+    size_t workspace_bytes;
 } Product;
 
+/* What the library scribbles on while it works. */
+static void scribble(void *workspace, size_t bytes) { if (bytes) standin_device->fill((uint64_t)(uintptr_t)workspace, 0xff, bytes); }
+
+static int multiply(const void *arguments);
+
 /* C [m, n] = alpha op(A) [m, k] op(B) [k, n] + beta C, and a bias for each row of C. */
-static cublasStatus_t compute(const char *call, const Product *p)
+static cublasStatus_t compute(void *stream, const Product *p)
 {
+    const char *call = p->call;
     const int64_t rows_a = p->transpose_a ? p->k : p->m, columns_a = p->transpose_a ? p->m : p->k;
     const int64_t rows_b = p->transpose_b ? p->n : p->k, columns_b = p->transpose_b ? p->k : p->n;
     if (p->m < 0 || p->n < 0 || p->k < 0 || p->batch < 0) return INVALID_VALUE;
@@ -148,7 +157,13 @@ static cublasStatus_t compute(const char *call, const Product *p)
         || !is_operand(call, "C", p->c, p->type, extent_c)
         || (p->bias && !is_operand(call, "the bias", p->bias, p->type, p->m)))
         return EXECUTION_FAILED;
+    return standin_capture(stream, multiply, p, sizeof *p) ? SUCCESS : multiply(p);
+}
 
+static int multiply(const void *arguments)
+{
+    const Product *p = arguments;
+    scribble(p->workspace, p->workspace_bytes);
     double *row = malloc(sizeof *row * (size_t)p->m);
     const int bytes = element_bytes(p->type);
     for (int b = 0; b < p->batch; b++) {
@@ -179,9 +194,6 @@ static cublasStatus_t compute(const char *call, const Product *p)
 
 static int types_fit(int type, int compute) { return type == R_64F ? compute == COMPUTE_64F : compute == COMPUTE_32F || (compute == COMPUTE_32F_FAST_TF32 && type == R_32F); }
 
-/* What the library scribbles on while it works. */
-static void scribble(void *workspace, size_t bytes) { if (bytes) standin_device->fill((uint64_t)(uintptr_t)workspace, 0xff, bytes); }
-
 cublasStatus_t cublasGemmStridedBatchedEx(
     Handle *handle, int transa, int transb, int m, int n, int k, const void *alpha, const void *a, int type_a, int lda, long long stride_a,
     const void *b, int type_b, int ldb, long long stride_b, const void *beta, void *c, int type_c, int ldc, long long stride_c,
@@ -193,14 +205,13 @@ cublasStatus_t cublasGemmStridedBatchedEx(
     else if (!standin_is_stream(handle->stream, __func__)) return EXECUTION_FAILED;
     if (transa < 0 || transa > 2 || transb < 0 || transb > 2 || !alpha || !beta || algorithm < -1) return INVALID_VALUE;
     if (type_a != type_b || type_a != type_c || !element_of(type_a, &type) || !types_fit(type_a, compute_type)) return NOT_SUPPORTED;
-    scribble(handle->workspace, handle->workspace_bytes);
     const int is_double = compute_type == COMPUTE_64F;
     const Product p = {
         .transpose_a = transa != 0, .transpose_b = transb != 0, .compute = compute_type, .batch = batch, .m = m, .n = n, .k = k, .lda = lda,
-        .ldb = ldb, .ldc = ldc, .stride_a = stride_a, .stride_b = stride_b, .stride_c = stride_c, .type = type, .a = a, .b = b, .c = c,
+        .call = __func__, .workspace = handle->workspace, .workspace_bytes = handle->workspace_bytes, .ldb = ldb, .ldc = ldc, .stride_a = stride_a, .stride_b = stride_b, .stride_c = stride_c, .type = type, .a = a, .b = b, .c = c,
         .alpha = is_double ? *(const double *)alpha : *(const float *)alpha, .beta = is_double ? *(const double *)beta : *(const float *)beta,
     };
-    return compute(__func__, &p);
+    return compute(handle->stream, &p);
 }
 
 /* cuBLASLt. */
@@ -329,15 +340,14 @@ cublasStatus_t cublasLtMatmul(
     if (c != result) return NOT_SUPPORTED; /* products into another matrix are none of the program's */
     if (d->epilogue != 1 && d->epilogue != 4) return NOT_SUPPORTED;
     if (d->epilogue == 4 && !d->bias) return misuse("%s: an epilogue with bias, and no bias", __func__), INVALID_VALUE;
-    scribble(workspace, algorithm->workspace_bytes);
     const int is_double = d->compute == COMPUTE_64F;
     const Product p = {
         .transpose_a = d->transpose_a, .transpose_b = d->transpose_b, .compute = d->compute, .batch = layout_d->batch,
         .m = (int64_t)layout_d->rows, .n = (int64_t)layout_d->columns, .k = (int64_t)(d->transpose_a ? layout_a->rows : layout_a->columns),
         .lda = layout_a->leading_dimension, .ldb = layout_b->leading_dimension, .ldc = layout_d->leading_dimension,
         .stride_a = layout_a->stride, .stride_b = layout_b->stride, .stride_c = layout_d->stride, .type = type, .a = a, .b = b, .c = result,
-        .bias = d->epilogue == 4 ? d->bias : NULL,
+        .call = __func__, .workspace = workspace, .workspace_bytes = algorithm->workspace_bytes, .bias = d->epilogue == 4 ? d->bias : NULL,
         .alpha = is_double ? *(const double *)alpha : *(const float *)alpha, .beta = is_double ? *(const double *)beta : *(const float *)beta,
     };
-    return compute(__func__, &p);
+    return compute(stream, &p);
 }

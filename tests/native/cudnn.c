@@ -191,6 +191,20 @@ static int64_t count(const Shape *s) { return (int64_t)s->n * s->c * s->h * s->w
 
 typedef enum { FORWARD, BACKWARD_DATA, BACKWARD_FILTER } Pass;
 
+/* A convolution whose arguments were found good. */
+typedef struct {
+    Pass pass;
+    Shape x_shape, w_shape, y_shape;
+    Convolution convolution;
+    const void *x, *w, *y;
+    Element type;
+    int algorithm;
+    void *workspace;
+    double alpha, beta;
+} Work;
+
+static int convolve(const void *arguments);
+
 /* One of x, w and y is the sum of products of the other two over every pair of an output and a tap of its window. */
 static cudnnStatus_t run(const char *call, Pass pass, Handle *h, const void *alpha, const Shape *sx, const void *x, const Shape *sw, const void *w,
                          const Convolution *d, int algorithm, void *workspace, size_t workspace_bytes, const void *beta, const Shape *sy, const void *y)
@@ -209,8 +223,22 @@ static cudnnStatus_t run(const char *call, Pass pass, Handle *h, const void *alp
     if ((workspace_bytes && !is_operand(call, "the workspace", workspace, F16, (int64_t)(workspace_bytes / 2)))
         || !is_operand(call, "x", x, type, count(sx)) || !is_operand(call, "w", w, type, count(sw)) || !is_operand(call, "y", y, type, count(sy)))
         return EXECUTION_FAILED;
-    if (workspace_bytes) standin_device->fill((uint64_t)(uintptr_t)workspace, 0xff, workspace_of(algorithm, sx));
+    const Work work = {
+        pass, *sx, *sw, *sy, *d, x, w, y, type, algorithm, workspace_bytes ? workspace : NULL,
+        type == F64 ? *(const double *)alpha : *(const float *)alpha, type == F64 ? *(const double *)beta : *(const float *)beta,
+    };
+    return standin_capture(h->stream, convolve, &work, sizeof work) ? SUCCESS : convolve(&work);
+}
 
+static int convolve(const void *arguments)
+{
+    const Work *work = arguments;
+    const Pass pass = work->pass;
+    const Shape *sx = &work->x_shape, *sw = &work->w_shape, *sy = &work->y_shape;
+    const Convolution *d = &work->convolution;
+    const void *x = work->x, *w = work->w, *y = work->y;
+    const Element type = work->type;
+    if (work->workspace) standin_device->fill((uint64_t)(uintptr_t)work->workspace, 0xff, workspace_of(work->algorithm, sx));
     const int tf32 = type == F32 && d->math != MATH_FMA;
     const Shape *result_shape = pass == FORWARD ? sy : pass == BACKWARD_DATA ? sx : sw;
     void *result = (void *)(pass == FORWARD ? y : pass == BACKWARD_DATA ? x : w);
@@ -247,11 +275,10 @@ static cudnnStatus_t run(const char *call, Pass pass, Handle *h, const void *alp
 
     /* An algorithm that is not deterministic shows it: every other call is off in the last bits. */
     static int calls;
-    const double wobble = algorithm == NOT_DETERMINISTIC && (calls++ & 1) ? 1 + 0x1p-20 : 1;
-    const double a = type == F64 ? *(const double *)alpha : *(const float *)alpha, b = type == F64 ? *(const double *)beta : *(const float *)beta;
+    const double wobble = work->algorithm == NOT_DETERMINISTIC && (calls++ & 1) ? 1 + 0x1p-20 : 1;
     for (int64_t i = 0; i < count(result_shape); i++) {
-        double value = a * sum[i] * wobble;
-        if (b != 0) value += b * read_element(result, type, i);
+        double value = work->alpha * sum[i] * wobble;
+        if (work->beta != 0) value += work->beta * read_element(result, type, i);
         write_element(result, type, i, value);
     }
     free(dense_x);

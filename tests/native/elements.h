@@ -77,5 +77,6 @@ static inline int is_operand(const char *call, const char *what, const void *p, 
 /* The libraries find the driver's stand-in in the process, as NVIDIA's find the driver. */
 int standin_is_stream(const void *stream, const char *call);
 int standin_has_context(void);
+int standin_capture(void *stream, int (*run)(const void *arguments), const void *arguments, size_t bytes);
 
 #endif

@@ -50,6 +50,7 @@ internal static class GenerateCommand
         var resume = new Option<string?>("--resume") { Description = "Go on with a video that was stopped, instead of PICTURE and its options; the result is the same to the byte.", HelpName = "OUT.latents" };
         var preview = CommonOptions.Count("--preview", "N", "Write OUT.preview.png every N steps: up to four frames of what the video will be.", 1, 1_000_000);
         var budget = MemoryBudget.Option();
+        var graph = CommonOptions.Choice("--graph", "Whether the network's launches are captured once as a graph and repeated as a whole; frames are the same to the bit. Default: on on a GPU, off on the virtual one and with --memory-budget.", "on", "off");
         var planOnly = new Option<bool>("--plan-only") { Description = "Print what each stage takes of memory and work, and about how long it takes; make nothing." };
         var finite = CommonOptions.DebugFinite();
         var quiet = CommonOptions.Quiet();
@@ -67,11 +68,20 @@ internal static class GenerateCommand
             "generate dress.jpg -o dress.mp4 --model models/full --memory-budget 3GiB --plan-only")
         {
             pictures, output, format, overwrite, sheet, model, fit, inputFrame, steps, sampler, spacing, eta, seed, videos, frames, fps, checkpoints, keep, resume, preview, device, threads,
-            compat, budget, planOnly, finite, quiet, json,
+            compat, budget, graph, planOnly, finite, quiet, json,
         };
         Option[] ofTheFirstRun = [format, fit, inputFrame, steps, sampler, spacing, eta, seed, videos, frames, fps, compat, planOnly];
         command.Validators.Add(result =>
         {
+            if (result.GetValue(graph) == "on")
+            {
+                Option[] others = [budget, finite];
+                if (others.FirstOrDefault(option => result.GetResult(option) is { Implicit: false }) is { } other)
+                {
+                    result.AddError($"{graph.Name} on does not go with {other.Name}: {(other == budget ? "a graph's memory is its own, beside what is planned" : "a graph's values cannot be looked at one by one")}");
+                }
+            }
+
             var hasPicture = result.GetResult(pictures)?.Tokens.Count > 0;
             if (result.GetResult(resume) is not { Implicit: false } resumed)
             {
@@ -148,6 +158,7 @@ internal static class GenerateCommand
             // What a run that goes on does not say is as the first one said it.
             VideoRequest Watched(VideoRequest request, SavedOutput? begun) => request with
             {
+                Options = request.Options with { UseGraph = parsed.GetValue(graph) is { } word ? word == "on" : null },
                 SavesLatents = true,
                 KeepsLatents = parsed.GetValue(keep) || begun?.KeepLatents == true,
                 CheckpointEvery = parsed.GetValue(checkpoints) ?? begun?.CheckpointEvery,

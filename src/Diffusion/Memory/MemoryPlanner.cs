@@ -104,6 +104,8 @@ public static class MemoryPlanner
         PipelineParts parts = PipelineParts.All,
         bool withPreviews = false)
     {
+        // What counts captures nothing, and a run that is held to a plan does not either.
+        options = options with { UseGraph = false };
         using var measuring = new MeasuringDevice(device);
         using var context = new DeviceContext(measuring, ownsDevice: false);
         using var pipeline = FashionFlowPipeline.Reserve(context, configuration, parts);

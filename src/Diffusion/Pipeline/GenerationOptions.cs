@@ -39,6 +39,12 @@ public sealed record GenerationOptions
     /// <summary>How a picture of other proportions than the model's is fitted; null for the compatibility mode's own way.</summary>
     public PictureFit? Fit { get; init; }
 
+    /// <summary>
+    /// Whether the network's evaluation is captured as a graph and repeated, which spares the host's time for each launch; null captures
+    /// on a GPU without a planned arena. Frames are the same to the bit.
+    /// </summary>
+    public bool? UseGraph { get; init; }
+
     /// <summary>Which of the reference's oddities to reproduce; null for those that the model was trained with.</summary>
     public CompatibilityOptions? Compatibility { get; init; }
 }

@@ -74,11 +74,12 @@ public sealed class VideoSampler(DeviceContext context, ModelConfiguration confi
         unet.ChannelNormEpsilon = o.Compatibility!.ChannelNormEpsilon;
         using var clean = hooks?.ShowClean is null ? null : CleanCoefficients(o);
         progress?.Report(new GenerationProgress(GenerationStage.Sampling, state.StepsDone, sampler.Steps));
+        using var network = UsesGraph(o, hooks) && state.StepsDone + 1 < sampler.Steps ? new CapturedNetwork(context, unet, state.Conditioning) : null;
         sampler.Restore(state.Memory);
         while (state.StepsDone < sampler.Steps)
         {
             cancellationToken.ThrowIfCancellationRequested();
-            state.Advance(Denoise(sampler, state, o.Seed, hooks, clean), sampler.Memory);
+            state.Advance(Denoise(sampler, state, o.Seed, hooks, clean, network), sampler.Memory);
 
             // The step's work is done before it is called done; a kernel's error shows at the step that raised it.
             context.Stream.Synchronize();
@@ -87,12 +88,16 @@ public sealed class VideoSampler(DeviceContext context, ModelConfiguration confi
         }
     }
 
-    private Tensor Denoise(ISampler sampler, SamplingState state, ulong seed, SamplingHooks? hooks, Tensor? clean)
+    // A graph's memory is beside the arena's, which a budget bounds; and what looks at every module's values cannot be captured.
+    private bool UsesGraph(GenerationOptions o, SamplingHooks? hooks)
+        => (o.UseGraph ?? (context.Device.Kind == "cuda" && context.Arena is null)) && hooks?.ChecksFinite != true;
+
+    private Tensor Denoise(ISampler sampler, SamplingState state, ulong seed, SamplingHooks? hooks, Tensor? clean, CapturedNetwork? network)
     {
         using var scope = TensorScope.Begin();
         var (step, video) = (state.StepsDone, state.Video);
         var timestep = configuration.Unet.ConditionOnTimestep ? sampler.NetworkTimestep(step) : null;
-        var predicted = FiniteCheck.Run(
+        var predicted = network?.Predict(video, timestep) ?? FiniteCheck.Run(
             hooks?.ChecksFinite ?? false, unet, "unet", $"step {step + 1} of {sampler.Steps}", () => unet.Forward(video, timestep, state.Conditioning));
         if (clean is not null && hooks!.WantsClean?.Invoke(step + 1) != false)
         {

@@ -9,6 +9,7 @@ public sealed unsafe class CudaDevice : GpuDevice
 {
     private readonly CudaContextHandle _context;
     private readonly CudaStream _defaultStream;
+    private CudaStream? _capturing;
     private readonly Lazy<(CublasBlas? Library, string? Problem)> _blas;
     private readonly Lazy<(CudnnDnn? Library, string? Problem)> _dnn;
 
@@ -110,6 +111,7 @@ public sealed unsafe class CudaDevice : GpuDevice
     /// </summary>
     public override void CopyToDevice(DevicePointer<byte> destination, ReadOnlySpan<byte> source, GpuStream stream)
     {
+        ThrowIfCapturing(stream);
         if (source.IsEmpty)
         {
             return;
@@ -126,6 +128,7 @@ public sealed unsafe class CudaDevice : GpuDevice
     /// <inheritdoc/>
     public override void CopyToHost(Span<byte> destination, DevicePointer<byte> source, GpuStream stream)
     {
+        ThrowIfCapturing(stream);
         if (destination.IsEmpty)
         {
             return;
@@ -214,6 +217,27 @@ public sealed unsafe class CudaDevice : GpuDevice
     }
 
     internal void MakeCurrent() => _context.MakeCurrent();
+
+    /// <summary>Remembers which stream captures; null for none.</summary>
+    internal void NoteCapture(CudaStream? stream) => Volatile.Write(ref _capturing, stream);
+
+    /// <summary>Makes captured work ready to launch.</summary>
+    internal CudaGraph Instantiate(nint captured)
+    {
+        using var graph = new CudaGraphHandle(_context, captured);
+        nuint nodes;
+        CudaDriver.Check(CudaNative.cuGraphGetNodes(graph, null, &nodes), "counting a graph's nodes");
+        return new CudaGraph(this, new CudaGraphExecutableHandle(_context, graph), (int)nodes);
+    }
+
+    // The driver would note the address that the bytes have now, which is another one when the graph is launched.
+    private void ThrowIfCapturing(GpuStream stream)
+    {
+        if (ReferenceEquals(Volatile.Read(ref _capturing), stream))
+        {
+            throw new GpuException(CudaResult.CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED, "a graph cannot repeat a copy from or to the host");
+        }
+    }
 
     /// <summary>The driver's stream behind one of ours; a stream of another device is a caller's error.</summary>
     internal CudaStreamHandle HandleOf(GpuStream stream) => stream is CudaStream own && ReferenceEquals(own.Device, this)

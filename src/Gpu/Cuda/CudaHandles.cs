@@ -125,3 +125,26 @@ internal sealed unsafe class CudaEventHandle : CudaObjectHandle
 
     protected override bool Destroy() => CudaNative.cuEventDestroy_v2(handle) == CudaResult.CUDA_SUCCESS;
 }
+
+/// <summary>Captured work as a description (CUgraph).</summary>
+internal sealed class CudaGraphHandle : CudaObjectHandle
+{
+    public CudaGraphHandle(CudaContextHandle context, nint graph)
+        : base(context) => Own(graph);
+
+    protected override bool Destroy() => CudaNative.cuGraphDestroy(handle) == CudaResult.CUDA_SUCCESS;
+}
+
+/// <summary>Captured work that can be launched (CUgraphExec).</summary>
+internal sealed unsafe class CudaGraphExecutableHandle : CudaObjectHandle
+{
+    public CudaGraphExecutableHandle(CudaContextHandle context, CudaGraphHandle graph)
+        : base(context)
+    {
+        nint executable;
+        CudaDriver.Check(CudaNative.cuGraphInstantiateWithFlags(&executable, graph, 0), "making a graph ready to launch");
+        Own(executable);
+    }
+
+    protected override bool Destroy() => CudaNative.cuGraphExecDestroy(handle) == CudaResult.CUDA_SUCCESS;
+}

@@ -35,6 +35,13 @@ internal enum FunctionAttribute
     MaxDynamicSharedSizeBytes = 8,
 }
 
+/// <summary>CUstreamCaptureMode.</summary>
+internal enum StreamCaptureMode
+{
+    /// <summary>Calls that could break a capture are refused on the capturing thread; other threads are left alone.</summary>
+    ThreadLocal = 1,
+}
+
 /// <summary>CUjit_option.</summary>
 internal enum JitOption
 {
@@ -162,6 +169,27 @@ internal static unsafe partial class CudaNative
 
     [LibraryImport(Library)]
     public static partial CudaResult cuStreamWaitEvent(CudaStreamHandle stream, CudaEventHandle marker, uint flags);
+
+    [LibraryImport(Library)]
+    public static partial CudaResult cuStreamBeginCapture_v2(CudaStreamHandle stream, StreamCaptureMode mode);
+
+    [LibraryImport(Library)]
+    public static partial CudaResult cuStreamEndCapture(CudaStreamHandle stream, nint* graph);
+
+    [LibraryImport(Library)]
+    public static partial CudaResult cuGraphGetNodes(CudaGraphHandle graph, nint* nodes, nuint* count);
+
+    [LibraryImport(Library)]
+    public static partial CudaResult cuGraphInstantiateWithFlags(nint* executable, CudaGraphHandle graph, ulong flags);
+
+    [LibraryImport(Library)]
+    public static partial CudaResult cuGraphDestroy(nint graph);
+
+    [LibraryImport(Library)]
+    public static partial CudaResult cuGraphLaunch(CudaGraphExecutableHandle executable, CudaStreamHandle stream);
+
+    [LibraryImport(Library)]
+    public static partial CudaResult cuGraphExecDestroy(nint executable);
 
     [LibraryImport(Library)]
     public static partial CudaResult cuEventCreate(nint* marker, uint flags);

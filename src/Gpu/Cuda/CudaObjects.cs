@@ -116,7 +116,7 @@ internal sealed unsafe class CudaFunction(CudaModule module, string name, nint f
 }
 
 /// <summary>A stream of the driver.</summary>
-internal sealed class CudaStream(CudaDevice device, CudaStreamHandle handle) : GpuStream
+internal sealed unsafe class CudaStream(CudaDevice device, CudaStreamHandle handle) : GpuStream
 {
     public override GpuDevice Device => device;
 
@@ -140,11 +140,47 @@ internal sealed class CudaStream(CudaDevice device, CudaStreamHandle handle) : G
         CudaDriver.Check(CudaNative.cuStreamWaitEvent(handle, CudaEvent.HandleOf(marker), 0), "waiting for an event");
     }
 
+    public override void BeginCapture()
+    {
+        device.MakeCurrent();
+        CudaDriver.Check(CudaNative.cuStreamBeginCapture_v2(handle, StreamCaptureMode.ThreadLocal), "beginning a capture");
+        device.NoteCapture(this);
+    }
+
+    public override GpuGraph EndCapture()
+    {
+        device.MakeCurrent();
+        device.NoteCapture(null);
+        nint captured;
+        CudaDriver.Check(CudaNative.cuStreamEndCapture(handle, &captured), "ending a capture");
+        return device.Instantiate(captured);
+    }
+
     protected override void Dispose(bool disposing)
     {
         if (disposing)
         {
             handle.Dispose();
+        }
+    }
+}
+
+/// <summary>A graph of the driver.</summary>
+internal sealed class CudaGraph(CudaDevice device, CudaGraphExecutableHandle executable, int nodes) : GpuGraph
+{
+    public override int Nodes => nodes;
+
+    public override void Launch(GpuStream stream)
+    {
+        device.MakeCurrent();
+        CudaDriver.Check(CudaNative.cuGraphLaunch(executable, device.HandleOf(stream)), $"launching a graph of {nodes} nodes");
+    }
+
+    protected override void Dispose(bool disposing)
+    {
+        if (disposing)
+        {
+            executable.Dispose();
         }
     }
 }

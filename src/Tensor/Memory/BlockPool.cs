@@ -19,6 +19,12 @@ internal sealed class BlockPool(long segmentGranularity, long smallestRemainder)
 
     public long SmallestRemainder => smallestRemainder;
 
+    /// <summary>Whether the blocks are one user's: see <see cref="PrivateMemory"/>.</summary>
+    public bool IsPrivate { get; init; }
+
+    /// <summary>Whether its user is gone, so that what still comes back goes on to the device.</summary>
+    public bool IsOrphaned { get; set; }
+
     public IReadOnlyList<Block> Free => _free;
 
     public long SegmentBytes(long bytes) => checked((bytes + segmentGranularity - 1) / segmentGranularity * segmentGranularity);

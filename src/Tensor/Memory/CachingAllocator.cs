@@ -21,6 +21,7 @@ internal sealed class CachingAllocator(GpuDevice device, GpuStream stream, Devic
     private readonly BlockPool _large = new(segmentGranularity: 2 << 20, smallestRemainder: LargestSmall);
     private readonly Lock _gate = new();
     private Arena? _arena;
+    private PrivateMemory? _private;
 
     /// <summary>Whether blocks are handed out filled with <see cref="DeviceContextOptions.Poison"/>.</summary>
     public bool PoisonMemory { get; set; } = options.PoisonMemory;
@@ -42,7 +43,9 @@ internal sealed class CachingAllocator(GpuDevice device, GpuStream stream, Devic
         Block block;
         lock (_gate)
         {
-            block = _arena is not null ? FromArena(bytes) : options.IsolateAllocations ? NewSegment(Math.Max(bytes, 1), _small) : TakeOrReserve(bytes);
+            block = _private is { } own ? TakeOrReserve(bytes, own.Small, own.Large)
+                : _arena is not null ? FromArena(bytes) : options.IsolateAllocations ? NewSegment(Math.Max(bytes, 1), _small)
+                : TakeOrReserve(bytes, _small, _large);
             block.InUse = true;
             LiveBytes += block.Bytes;
             PeakBytes = Math.Max(PeakBytes, LiveBytes);
@@ -75,13 +78,19 @@ internal sealed class CachingAllocator(GpuDevice device, GpuStream stream, Devic
                 return;
             }
 
-            if (options.IsolateAllocations)
+            if (options.IsolateAllocations && !block.Pool.IsPrivate)
             {
                 ReturnSegment(block);
                 return;
             }
 
             block = block.MergeWithFreeNeighbours();
+            if (block.Pool.IsOrphaned && block.IsWholeSegment)
+            {
+                ReturnSegment(block);
+                return;
+            }
+
             block.Pool.Add(block);
         }
     }
@@ -159,6 +168,37 @@ internal sealed class CachingAllocator(GpuDevice device, GpuStream stream, Devic
         }
     }
 
+    /// <summary>From now on all blocks come from one user's memory, until the result is disposed.</summary>
+    /// <exception cref="InvalidOperationException">Another user's is in use.</exception>
+    public IDisposable UsePrivate(PrivateMemory memory)
+    {
+        lock (_gate)
+        {
+            _private = _private is null ? memory : throw new InvalidOperationException("private memory is in use already");
+        }
+
+        return new PrivateUse(this);
+    }
+
+    /// <summary>
+    /// Gives one user's memory back to the device: what is free at once, the rest when its last tensor goes. A network keeps tables
+    /// that its first run made, wherever that was.
+    /// </summary>
+    public void Release(PrivateMemory memory)
+    {
+        lock (_gate)
+        {
+            foreach (var pool in (ReadOnlySpan<BlockPool>)[memory.Small, memory.Large])
+            {
+                pool.IsOrphaned = true;
+                foreach (var segment in pool.TakeWholeSegments())
+                {
+                    ReturnSegment(segment);
+                }
+            }
+        }
+    }
+
     /// <summary>Starts a new measurement of <see cref="PeakBytes"/>.</summary>
     public void ResetPeak()
     {
@@ -176,10 +216,10 @@ internal sealed class CachingAllocator(GpuDevice device, GpuStream stream, Devic
         CudaResult.CUDA_ERROR_OUT_OF_MEMORY,
         $"{bytes:N0} bytes asked for, and the planned arena of {_arena.Bytes:N0} has no room for them: {LiveBytes:N0} are in use by tensors");
 
-    private Block TakeOrReserve(long bytes)
+    private Block TakeOrReserve(long bytes, BlockPool small, BlockPool large)
     {
         var rounded = checked((Math.Max(bytes, 1) + Granularity - 1) / Granularity * Granularity);
-        var pool = rounded <= LargestSmall ? _small : _large;
+        var pool = rounded <= LargestSmall ? small : large;
         var block = pool.TakeBestFit(rounded) ?? NewSegment(pool.SegmentBytes(rounded), pool);
         if (block.Bytes - rounded >= pool.SmallestRemainder)
         {
@@ -231,5 +271,16 @@ internal sealed class CachingAllocator(GpuDevice device, GpuStream stream, Devic
     {
         device.Free(segment.Pointer);
         ReservedBytes -= segment.Bytes;
+    }
+
+    private sealed class PrivateUse(CachingAllocator allocator) : IDisposable
+    {
+        public void Dispose()
+        {
+            lock (allocator._gate)
+            {
+                allocator._private = null;
+            }
+        }
     }
 }

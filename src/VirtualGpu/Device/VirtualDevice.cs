@@ -80,6 +80,7 @@ public sealed class VirtualDevice : GpuDevice
     public override DevicePointer<byte> Allocate(long bytes)
     {
         ThrowIfFailed();
+        RefuseInCapture("memory cannot be allocated");
         return new DevicePointer<byte>(Memory.Allocate(bytes));
     }
 
@@ -87,6 +88,7 @@ public sealed class VirtualDevice : GpuDevice
     /// <remarks>Works after a kernel has failed, too, so that cleaning up never hides the cause.</remarks>
     public override void Free(DevicePointer<byte> allocation)
     {
+        RefuseInCapture("memory cannot be freed");
         lock (ExecutionLock)
         {
             Memory.Free(allocation.Address);
@@ -99,6 +101,7 @@ public sealed class VirtualDevice : GpuDevice
         lock (ExecutionLock)
         {
             Enter(stream);
+            RefuseInCapture(stream, "a graph cannot repeat a copy from the host");
             CheckRange(destination, source.Length, "the destination of a copy to the device");
             source.CopyTo(new Span<byte>((void*)destination.Address, source.Length));
         }
@@ -110,6 +113,7 @@ public sealed class VirtualDevice : GpuDevice
         lock (ExecutionLock)
         {
             Enter(stream);
+            RefuseInCapture(stream, "a graph cannot repeat a copy to the host");
             CheckRange(source, destination.Length, "the source of a copy to the host");
             new ReadOnlySpan<byte>((void*)source.Address, destination.Length).CopyTo(destination);
         }
@@ -130,7 +134,10 @@ public sealed class VirtualDevice : GpuDevice
                     $"a copy's ranges overlap: {bytes} bytes from 0x{source.Address:x} to 0x{destination.Address:x}");
             }
 
-            NativeMemory.Copy((void*)source.Address, (void*)destination.Address, (nuint)bytes);
+            if (!Note(stream, again => Copy(destination, source, bytes, again)))
+            {
+                NativeMemory.Copy((void*)source.Address, (void*)destination.Address, (nuint)bytes);
+            }
         }
     }
 
@@ -141,7 +148,10 @@ public sealed class VirtualDevice : GpuDevice
         {
             Enter(stream);
             CheckRange(destination, bytes, "the destination of a fill");
-            NativeMemory.Fill((void*)destination.Address, (nuint)bytes, value);
+            if (!Note(stream, again => Fill(destination, value, bytes, again)))
+            {
+                NativeMemory.Fill((void*)destination.Address, (nuint)bytes, value);
+            }
         }
     }
 
@@ -149,6 +159,7 @@ public sealed class VirtualDevice : GpuDevice
     public override GpuModule LoadModule(ReadOnlySpan<byte> image)
     {
         ThrowIfFailed();
+        RefuseInCapture("modules cannot be loaded");
         return new VirtualModule(this, image);
     }
 
@@ -167,7 +178,11 @@ public sealed class VirtualDevice : GpuDevice
     }
 
     /// <inheritdoc/>
-    public override void Synchronize() => ThrowIfFailed();
+    public override void Synchronize()
+    {
+        ThrowIfFailed();
+        RefuseInCapture("the device cannot be waited for");
+    }
 
     /// <inheritdoc/>
     public override IDisposable UseSchedule(LaunchSchedule schedule)
@@ -195,6 +210,42 @@ public sealed class VirtualDevice : GpuDevice
     {
         ThrowIfFailed();
         VirtualStream.Check(stream, this);
+    }
+
+    /// <summary>The capture that is on; null for none. One device has one at a time.</summary>
+    internal VirtualCapture? Capture { get; set; }
+
+    /// <summary>Notes work instead of doing it where the stream captures.</summary>
+    /// <param name="stream">The stream.</param>
+    /// <param name="again">Does the work, checks included, on a stream.</param>
+    /// <returns>Whether it was noted.</returns>
+    internal bool Note(GpuStream stream, Action<GpuStream> again)
+    {
+        if (Capture is not { } capture || !ReferenceEquals(capture.Stream, stream))
+        {
+            return false;
+        }
+
+        capture.Work.Add(again);
+        return true;
+    }
+
+    /// <summary>Refuses what the driver refuses to the thread that captures, and so ends the capture.</summary>
+    internal void RefuseInCapture(string what)
+    {
+        if (Capture is { } capture && capture.Thread == Environment.CurrentManagedThreadId)
+        {
+            capture.Invalidate(what);
+        }
+    }
+
+    /// <summary>Refuses what a graph cannot hold, on the stream that captures.</summary>
+    internal void RefuseInCapture(GpuStream stream, string what)
+    {
+        if (Capture is { } capture && ReferenceEquals(capture.Stream, stream))
+        {
+            capture.Invalidate(what);
+        }
     }
 
     /// <summary>Remembers a kernel's error if it is one that ends a context.</summary>

@@ -79,6 +79,12 @@ public sealed class VirtualFunction : GpuFunction
         {
             device.Enter(stream);
             _module.ThrowIfUnusable();
+            var (kept, buffer) = (shape, parameters.ToArray());
+            if (device.Note(stream, again => Launch(again, kept, buffer)))
+            {
+                return;
+            }
+
             try
             {
                 _program.Run(new KernelLaunch
@@ -86,7 +92,7 @@ public sealed class VirtualFunction : GpuFunction
                     Grid = shape.Grid,
                     Block = shape.Block,
                     DynamicSharedMemory = shape.DynamicSharedMemory,
-                    Parameters = parameters.ToArray(),
+                    Parameters = buffer,
                     Memory = device.Memory,
                     Variables = _module.Addresses,
                     Method = device.Schedule.MaskLanes ? ExecutionMethod.General : ExecutionMethod.Auto,

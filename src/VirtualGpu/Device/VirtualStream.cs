@@ -20,6 +20,39 @@ public sealed class VirtualStream : GpuStream
     {
         ThrowIfUnusable(_device);
         _device.ThrowIfFailed();
+        _device.RefuseInCapture("a stream cannot be waited for");
+    }
+
+    /// <inheritdoc/>
+    public override void BeginCapture()
+    {
+        lock (_device.ExecutionLock)
+        {
+            _device.Enter(this);
+            if (_device.Capture is not null)
+            {
+                throw new GpuException(CudaResult.CUDA_ERROR_INVALID_VALUE, "a capture is on already");
+            }
+
+            _device.Capture = new VirtualCapture(this);
+        }
+    }
+
+    /// <inheritdoc/>
+    public override GpuGraph EndCapture()
+    {
+        lock (_device.ExecutionLock)
+        {
+            if (_device.Capture is not { } capture || !ReferenceEquals(capture.Stream, this))
+            {
+                throw new GpuException(CudaResult.CUDA_ERROR_STREAM_CAPTURE_UNMATCHED, "the stream is not capturing");
+            }
+
+            _device.Capture = null;
+            return capture.Problem is null
+                ? new VirtualGraph(_device, [.. capture.Work])
+                : throw new GpuException(CudaResult.CUDA_ERROR_STREAM_CAPTURE_INVALIDATED, $"the capture was ended by an error: {capture.Problem}");
+        }
     }
 
     /// <inheritdoc/>
@@ -84,6 +117,7 @@ public sealed class VirtualEvent : GpuEvent
     {
         _ = From(this, _device);
         _device.ThrowIfFailed();
+        _device.RefuseInCapture("an event cannot be waited for");
     }
 
     /// <inheritdoc/>

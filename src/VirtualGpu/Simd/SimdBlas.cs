@@ -35,6 +35,11 @@ internal sealed class SimdBlas(SimdLibrary library) : IBlas
         {
             library.Device.Enter(stream);
             Check(d, a, b, bias, c);
+            if (library.Device.Note(stream, again => Gemm(again, d, a, b, bias, c, workspace)))
+            {
+                return;
+            }
+
             if (d.ElementType == DType.Float32)
             {
                 if (library.Width == VectorWidth.Bits512)

@@ -74,6 +74,12 @@ internal sealed class SimdDnn(SimdLibrary library) : IDnn
         {
             library.Device.Enter(stream);
             Check(pass, d, operands);
+            var (description, of) = (d, operands);
+            if (library.Device.Note(stream, again => Run(again, pass, description, of)))
+            {
+                return;
+            }
+
             if (d.ElementType == DType.Float32)
             {
                 if (library.Width == VectorWidth.Bits512)
