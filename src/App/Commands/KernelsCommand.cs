@@ -107,5 +107,9 @@ internal static class KernelsCommand
             screen.Note(e.Log);
             throw new UserError(ExitCode.Input, $"{e.File} does not compile", cause: e);
         }
+        catch (Exception e) when (e is CubinException or InvalidDataException or InvalidOperationException)
+        {
+            throw new UserError(ExitCode.Input, e.Message, cause: e);
+        }
     }
 }

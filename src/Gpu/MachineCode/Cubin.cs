@@ -2,9 +2,9 @@
 //
 // A cubin is an ELF file for machine 190 (EM_CUDA, in the list of machines of the generic ABI). Of what is in it NVIDIA documents
 // names alone: "CUDA Binary Utilities" shows them in the output of cuobjdump and nvdisasm. The layouts below were observed in the
-// output of NVRTC 11.8 for sm_70 to sm_90 and agree with what others found (the ELF headers of cuda-gdb's sources; "nvopen-tools",
-// an analysis of ptxas). Three things keep them honest: what is in the file twice must agree, what is not known is refused, and
-// a test holds every number to what the assembler prints about itself (ptxas -v).
+// output of NVRTC 11.8 for sm_70 to sm_90; the attributes' numbers agree with "nvopen-tools", an analysis of ptxas 13. Three things
+// keep them honest: what is in the file twice must agree, what is not known is refused, and a test holds the numbers to what the
+// assembler prints about itself (ptxas -v).
 using System.Buffers.Binary;
 using System.Globalization;
 
@@ -44,7 +44,7 @@ public sealed class Cubin
     /// <summary>e_machine of CUDA's files.</summary>
     private const int CudaMachine = 190;
 
-    /// <summary>EI_ABIVERSION of all that CUDA 11 and 12 make; 13 makes files of another layout.</summary>
+    /// <summary>EI_ABIVERSION of what was observed. Files of version 8, of newer compilers, hold the architecture elsewhere.</summary>
     private const int KnownAbiVersion = 7;
 
     /// <summary>The bit of st_other that marks the functions which can be launched (STO_CUDA_ENTRY).</summary>
