@@ -9,6 +9,7 @@
 //      weights are broadcast in turn.
 // Head dimensions are walked in chunks of 64 and padded with zeros to one. All sums have one order, set by the shapes.
 #include "activation.cuh"
+#include "blocks.cuh"
 #include "common.cuh"
 #include "row.cuh"
 
@@ -23,14 +24,15 @@ __device__ __forceinline__ double minus_infinity(double) { return __longlong_as_
 
 // Rows `first` .. of a [rows, head] matrix with `stride` elements from row to row, columns `column` .. + CHUNK, into shared
 // memory; what lies outside is zero. A warp a row, so that addresses run with the lanes. TRANSPOSED with a pitch of an odd
-// number of elements, which keeps the lanes' stores in different banks.
+// number of elements, which keeps the lanes' stores in different banks. As many rows are under way as there are warps: with more,
+// the blocks of four would spill registers or be fewer a multiprocessor.
 template <int ROWS, int WARPS, bool TRANSPOSED, bool REPEAT, typename T>
 __device__ __forceinline__ void stage(
     const T* __restrict__ matrix, T* tile, long long stride, int first, int rows, int column, int head) {
     const int lane = threadIdx.x;
     const int warp = threadIdx.y;
     if (column + CHUNK <= head) {
-#pragma unroll 8
+#pragma unroll WARPS
         for (int i = 0; i < ROWS / WARPS; ++i) {
             // Rows past the end read the last one, so that no branch is needed.
             const int row = i * WARPS + warp;
@@ -324,7 +326,7 @@ extern "C" __global__ void __launch_bounds__(4 * WARP_SIZE) attention_64_f32(
 }
 
 // 4 warps, 32 queries: for sequences shorter than that.
-extern "C" __global__ void __launch_bounds__(4 * WARP_SIZE) attention_64_short_f32(
+extern "C" __global__ void __launch_bounds__(4 * WARP_SIZE, 4) attention_64_short_f32(
     const float* __restrict__ q, const float* __restrict__ k, const float* __restrict__ v, const float* __restrict__ bias,
     float* __restrict__ out, int query_count, int key_count, int head, int query_tiles, int inner, long long q_outer,
     long long q_inner, long long q_token, long long kv_outer, long long kv_inner, long long kv_token, float scale) {
@@ -334,7 +336,7 @@ extern "C" __global__ void __launch_bounds__(4 * WARP_SIZE) attention_64_short_f
 }
 
 // 4 warps, 64 queries.
-extern "C" __global__ void __launch_bounds__(4 * WARP_SIZE) attention_128_f32(
+extern "C" __global__ void __launch_bounds__(4 * WARP_SIZE, 3) attention_128_f32(
     const float* __restrict__ q, const float* __restrict__ k, const float* __restrict__ v, const float* __restrict__ bias,
     float* __restrict__ out, int query_count, int key_count, int head, int query_tiles, int inner, long long q_outer,
     long long q_inner, long long q_token, long long kv_outer, long long kv_inner, long long kv_token, float scale) {
@@ -384,10 +386,12 @@ extern "C" __global__ void __launch_bounds__(8 * WARP_SIZE) attention_512_f64(
 
 // scores [rows, columns], in place: softmax over each row of scores + bias; bias [rows, columns], or null. Grid (rows);
 // threads: a multiple of 32. Reads and writes 4 bytes an element, later passes in the cache.
-extern "C" __global__ void softmax_f32(float* __restrict__ scores, const float* __restrict__ bias, int columns) {
+extern "C" __global__ void __launch_bounds__(MAX_ROW_BLOCK) softmax_f32(
+    float* __restrict__ scores, const float* __restrict__ bias, int columns) {
     softmax_row<float>(scores, bias, columns);
 }
 
-extern "C" __global__ void softmax_f64(double* __restrict__ scores, const double* __restrict__ bias, int columns) {
+extern "C" __global__ void __launch_bounds__(MAX_ROW_BLOCK) softmax_f64(
+    double* __restrict__ scores, const double* __restrict__ bias, int columns) {
     softmax_row<double>(scores, bias, columns);
 }

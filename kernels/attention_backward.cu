@@ -7,6 +7,7 @@
 // between those is softmax_backward and attention_bias_backward below.
 // All sums have one order, set by the shapes.
 #include "activation.cuh"
+#include "blocks.cuh"
 #include "common.cuh"
 #include "lanes.cuh"
 #include "row.cuh"
@@ -377,7 +378,7 @@ extern "C" __global__ void __launch_bounds__(2 * WARP_SIZE) attention_backward_1
 }
 
 // 1 warp.
-extern "C" __global__ void __launch_bounds__(WARP_SIZE) attention_backward_8_f64(
+extern "C" __global__ void __launch_bounds__(WARP_SIZE, 8) attention_backward_8_f64(
     const double* __restrict__ q, const double* __restrict__ k, const double* __restrict__ v, const double* __restrict__ bias,
     const double* __restrict__ gradient, double* __restrict__ dq, double* __restrict__ dk, double* __restrict__ dv,
     double* __restrict__ dbias, int sequences, int sequences_per_block, int query_count, int key_count, int head, int inner,
@@ -389,7 +390,7 @@ extern "C" __global__ void __launch_bounds__(WARP_SIZE) attention_backward_8_f64
 }
 
 // 2 warps.
-extern "C" __global__ void __launch_bounds__(2 * WARP_SIZE) attention_backward_16_f64(
+extern "C" __global__ void __launch_bounds__(2 * WARP_SIZE, 6) attention_backward_16_f64(
     const double* __restrict__ q, const double* __restrict__ k, const double* __restrict__ v, const double* __restrict__ bias,
     const double* __restrict__ gradient, double* __restrict__ dq, double* __restrict__ dk, double* __restrict__ dv,
     double* __restrict__ dbias, int sequences, int sequences_per_block, int query_count, int key_count, int head, int inner,
@@ -403,13 +404,13 @@ extern "C" __global__ void __launch_bounds__(2 * WARP_SIZE) attention_backward_1
 // scores [.., heads, queries, columns] (q k^T) becomes P = softmax(scores * scale + bias), gradient (dP), of that shape,
 // becomes dS = P (dP - sum P dP). bias [heads, all_queries, columns], of which these queries start at first_query, or null.
 // Blocks of (32, warps) threads, a warp a row; rows over the warps. Reads and writes 8 bytes an element, later passes in the cache.
-extern "C" __global__ void softmax_backward_f32(
+extern "C" __global__ void __launch_bounds__(WARP_ROWS_BLOCK) softmax_backward_f32(
     float* __restrict__ scores, float* __restrict__ gradient, const float* __restrict__ bias, int rows, int columns,
     int queries, int all_queries, int first_query, int heads, float scale) {
     softmax_backward<float>(scores, gradient, bias, rows, columns, queries, all_queries, first_query, heads, scale);
 }
 
-extern "C" __global__ void softmax_backward_f64(
+extern "C" __global__ void __launch_bounds__(WARP_ROWS_BLOCK) softmax_backward_f64(
     double* __restrict__ scores, double* __restrict__ gradient, const double* __restrict__ bias, int rows, int columns,
     int queries, int all_queries, int first_query, int heads, double scale) {
     softmax_backward<double>(scores, gradient, bias, rows, columns, queries, all_queries, first_query, heads, scale);
@@ -418,13 +419,13 @@ extern "C" __global__ void softmax_backward_f64(
 // dbias[head, 0 .. count) = (add ? dbias : 0) + the sum over the sequences of gradient [sequences, heads, count] (dS), in order;
 // heads lie `pitch` elements apart in dbias, so that it may be a stretch of queries. Grid (count over the threads, heads).
 // Reads 4 sequences heads count bytes.
-extern "C" __global__ void attention_bias_backward_f32(
+extern "C" __global__ void __launch_bounds__(MAP_BLOCK) attention_bias_backward_f32(
     const float* __restrict__ gradient, float* __restrict__ dbias, int sequences, int heads, int count, long long pitch,
     int add) {
     bias_backward<float>(gradient, dbias, sequences, heads, count, pitch, add);
 }
 
-extern "C" __global__ void attention_bias_backward_f64(
+extern "C" __global__ void __launch_bounds__(MAP_BLOCK) attention_bias_backward_f64(
     const double* __restrict__ gradient, double* __restrict__ dbias, int sequences, int heads, int count, long long pitch,
     int add) {
     bias_backward<double>(gradient, dbias, sequences, heads, count, pitch, add);

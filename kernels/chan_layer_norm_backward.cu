@@ -6,6 +6,7 @@
 // statistics again; sums over rows are partials of a block, for sum_rows.cu.
 #include "activation.cuh"
 #include "block_sums.cuh"
+#include "blocks.cuh"
 #include "common.cuh"
 #include "shifted_row.cuh"
 
@@ -86,14 +87,14 @@ __device__ __forceinline__ void shift_row_back(
 // nothing. partials [blocks, c + threads], null for not wanted: each block's sums over its rows of the gradient of g, in the first c
 // columns. Grid (rows over rows_per_block); threads: a multiple of 32. Reads 8 bytes an element and writes 4, and 4 blocks c
 // beside.
-extern "C" __global__ void chan_layer_norm_backward_f32(
+extern "C" __global__ void __launch_bounds__(MAX_ROW_BLOCK) chan_layer_norm_backward_f32(
     const float* __restrict__ x, const float* __restrict__ gradient, const float* __restrict__ g, float* __restrict__ dx,
     float* __restrict__ partials, int rows, int frames, int frame_rows, int kept, int c, float eps, int rows_per_block) {
     normalize_rows_backward<float>(
         x, gradient, g, dx, partials, rows, frames, frame_rows, kept, c, eps, rows_per_block);
 }
 
-extern "C" __global__ void chan_layer_norm_backward_f64(
+extern "C" __global__ void __launch_bounds__(MAX_ROW_BLOCK, 2) chan_layer_norm_backward_f64(
     const double* __restrict__ x, const double* __restrict__ gradient, const double* __restrict__ g, double* __restrict__ dx,
     double* __restrict__ partials, int rows, int frames, int frame_rows, int kept, int c, double eps, int rows_per_block) {
     normalize_rows_backward<double>(
@@ -102,12 +103,12 @@ extern "C" __global__ void chan_layer_norm_backward_f64(
 
 // The gradient of the shift alone: dx = the incoming gradient with its channels from `kept` on taken from the frame after, zero in
 // the last. A warp a row: block (32, n). Reads and writes 4 bytes an element each.
-extern "C" __global__ void token_shift_backward_f32(
+extern "C" __global__ void __launch_bounds__(WARP_ROWS_BLOCK) token_shift_backward_f32(
     const float* __restrict__ gradient, float* __restrict__ dx, int rows, int frames, int frame_rows, int kept, int c) {
     shift_row_back<float>(gradient, dx, rows, frames, frame_rows, kept, c);
 }
 
-extern "C" __global__ void token_shift_backward_f64(
+extern "C" __global__ void __launch_bounds__(WARP_ROWS_BLOCK) token_shift_backward_f64(
     const double* __restrict__ gradient, double* __restrict__ dx, int rows, int frames, int frame_rows, int kept, int c) {
     shift_row_back<double>(gradient, dx, rows, frames, frame_rows, kept, c);
 }

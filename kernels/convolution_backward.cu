@@ -152,8 +152,9 @@ __device__ __forceinline__ void backward_data_tile(
     store_tile(accumulator, dx, firstRow, firstCol, rows, inChannels, place);
 }
 
-// Fetches elements of the windows of some output pixels: k runs over the pixels, lines over the window. A thread keeps its V
-// elements of the window, so that where they lie in it is found once.
+// Fetches elements of the windows of some output pixels: k runs over the pixels, lines over the window. A thread always fetches the
+// same V neighbouring elements of the window; it keeps where the first lies and walks to the others, since a place for each would
+// be registers that the sums need.
 template <typename S>
 struct FetchWindows
 {
@@ -162,41 +163,38 @@ struct FetchWindows
     static_assert(S::DEPTH * PER_K % S::THREADS == 0 && S::THREADS % PER_K == 0, "every thread fetches as much, always of the same columns");
     T stage[COUNT][V];
     const T* picture;
-    int kernelRow[V], kernelCol[V], channel[V];
+    int kernelRow, kernelCol, channel;
     bool vectors;
 
-    __device__ __forceinline__ void start(const T* x, int firstCol, int window, int kernelW, int channels, int padTop, int padLeft)
+    __device__ __forceinline__ void start(const T* x, int firstCol, int window, int kernelW, int channels)
     {
         picture = x;
         vectors = aligned16(x) && channels % V == 0;
-#pragma unroll
-        for (int e = 0; e < V; ++e)
-        {
-            // Columns beyond the last repeat it; their results are never stored.
-            const int own = smaller(firstCol + (int)(threadIdx.x % PER_K * V), vectors ? window - V : window - 1) + e;
-            const int element = smaller(own, window - 1), tap = element / channels, row = tap / kernelW;
-            channel[e] = element - tap * channels;
-            kernelCol[e] = tap - row * kernelW - padLeft;
-            kernelRow[e] = row - padTop;
-        }
+        // Columns beyond the last give results that are never stored: what they read need only lie in the picture, as all does.
+        const int own = smaller(firstCol + (int)(threadIdx.x % PER_K * V), vectors ? window - V : window - 1);
+        const int tap = own / channels;
+        channel = own - tap * channels;
+        kernelRow = tap / kernelW;
+        kernelCol = tap - kernelRow * kernelW;
     }
 
     __device__ __forceinline__ void fetch(
-        int k0, int end, int height, int width, int channels, int outHeight, int outWidth, int strideH, int strideW)
+        int k0, int end, int height, int width, int channels, int outHeight, int outWidth, int kernelW, int strideH, int strideW,
+        int padTop, int padLeft)
     {
 #pragma unroll
         for (int i = 0; i < COUNT; ++i)
         {
             const int k = k0 + (int)((threadIdx.x + i * S::THREADS) / PER_K), pixel = smaller(k, end - 1);
             const int line = pixel / outWidth, image = line / outHeight;
-            const int top = (line - image * outHeight) * strideH, left = (pixel - line * outWidth) * strideW;
+            const int top = (line - image * outHeight) * strideH - padTop, left = (pixel - line * outWidth) * strideW - padLeft;
             const T* const from = picture + (long long)image * height * width * channels;
             if (vectors)
             {
-                const int y = top + kernelRow[0], x = left + kernelCol[0];
+                const int y = top + kernelRow, x = left + kernelCol;
                 const int row = y < 0 ? 0 : smaller(y, height - 1), col = x < 0 ? 0 : smaller(x, width - 1);
                 const bool inside = row == y && col == x && k < end;
-                Vector<T>::load(stage[i], from + (long long)(row * width + col) * channels + channel[0]);
+                Vector<T>::load(stage[i], from + (long long)(row * width + col) * channels + channel);
 #pragma unroll
                 for (int e = 0; e < V; ++e)
                 {
@@ -205,13 +203,20 @@ struct FetchWindows
             }
             else
             {
+                int ownRow = kernelRow, ownCol = kernelCol, ownChannel = channel;
 #pragma unroll
                 for (int e = 0; e < V; ++e)
                 {
-                    const int y = top + kernelRow[e], x = left + kernelCol[e];
+                    const int y = top + ownRow, x = left + ownCol;
                     const int row = y < 0 ? 0 : smaller(y, height - 1), col = x < 0 ? 0 : smaller(x, width - 1);
-                    const T value = from[(long long)(row * width + col) * channels + channel[e]];
+                    const T value = from[(long long)(row * width + col) * channels + ownChannel];
                     stage[i][e] = row == y && col == x && k < end ? value : T(0);
+                    const bool nextTap = ++ownChannel == channels;
+                    ownChannel = nextTap ? 0 : ownChannel;
+                    ownCol += nextTap ? 1 : 0;
+                    const bool nextRow = ownCol == kernelW;
+                    ownCol = nextRow ? 0 : ownCol;
+                    ownRow += nextRow ? 1 : 0;
                 }
             }
         }
@@ -256,9 +261,9 @@ __device__ __forceinline__ void backward_filter_tile(
     FetchAcrossK<T, S::ROWS, S::ROW_PITCH, S::DEPTH, S::THREADS> gradients;
     gradients.start(dy, outChannels, firstRow, outChannels);
     FetchWindows<S> windows;
-    windows.start(x, firstCol, window, kernelW, inChannels, padTop, padLeft);
+    windows.start(x, firstCol, window, kernelW, inChannels);
     gradients.fetch(0, first, end);
-    windows.fetch(first, end, height, width, inChannels, outHeight, outWidth, strideH, strideW);
+    windows.fetch(first, end, height, width, inChannels, outHeight, outWidth, kernelW, strideH, strideW, padTop, padLeft);
     gradients.put(tiles.a[0]);
     windows.put(tiles.b[0]);
     __syncthreads();
@@ -269,7 +274,7 @@ __device__ __forceinline__ void backward_filter_tile(
         {
             k += S::DEPTH;
             gradients.fetch(0, k, end);
-            windows.fetch(k, end, height, width, inChannels, outHeight, outWidth, strideH, strideW);
+            windows.fetch(k, end, height, width, inChannels, outHeight, outWidth, kernelW, strideH, strideW, padTop, padLeft);
         }
         accumulator.multiply(tiles.a[current], tiles.b[current]);
         if (!more)

@@ -1,6 +1,7 @@
 // Gradients of what kernels/elementwise.cu computes, and the sum in place by which gradients gather. All are bound by memory:
 // the bytes above each kernel are the least it must move, and one pass moves no more.
 #include "activation_slope.cuh"
+#include "blocks.cuh"
 #include "common.cuh"
 #include "map2.cuh"
 
@@ -45,54 +46,55 @@ __device__ __forceinline__ void accumulate(T* __restrict__ y, const T* __restric
 }  // namespace
 
 // y += x; x, y [n]. Moves 3n elements.
-extern "C" __global__ void accumulate_f32(float* __restrict__ y, const float* __restrict__ x, int n) {
+extern "C" __global__ void __launch_bounds__(MAP_BLOCK) accumulate_f32(float* __restrict__ y, const float* __restrict__ x, int n) {
     accumulate(y, x, n);
 }
 
-extern "C" __global__ void accumulate_f64(double* __restrict__ y, const double* __restrict__ x, int n) {
+extern "C" __global__ void __launch_bounds__(MAP_BLOCK) accumulate_f64(
+    double* __restrict__ y, const double* __restrict__ x, int n) {
     accumulate(y, x, n);
 }
 
 // dx = gradient * d(silu)/dx; x, gradient, dx [n]. Moves 3n elements.
-extern "C" __global__ void silu_backward_f32(
+extern "C" __global__ void __launch_bounds__(MAP_BLOCK) silu_backward_f32(
     const float* __restrict__ x, const float* __restrict__ gradient, float* __restrict__ dx, int n) {
     map2(x, gradient, dx, n, SiluGradient<float>{});
 }
 
-extern "C" __global__ void silu_backward_f64(
+extern "C" __global__ void __launch_bounds__(MAP_BLOCK) silu_backward_f64(
     const double* __restrict__ x, const double* __restrict__ gradient, double* __restrict__ dx, int n) {
     map2(x, gradient, dx, n, SiluGradient<double>{});
 }
 
 // dx = gradient * d(gelu)/dx; x, gradient, dx [n]. Moves 3n elements.
-extern "C" __global__ void gelu_backward_f32(
+extern "C" __global__ void __launch_bounds__(MAP_BLOCK) gelu_backward_f32(
     const float* __restrict__ x, const float* __restrict__ gradient, float* __restrict__ dx, int n) {
     map2(x, gradient, dx, n, GeluGradient<float>{});
 }
 
-extern "C" __global__ void gelu_backward_f64(
+extern "C" __global__ void __launch_bounds__(MAP_BLOCK, 3) gelu_backward_f64(
     const double* __restrict__ x, const double* __restrict__ gradient, double* __restrict__ dx, int n) {
     map2(x, gradient, dx, n, GeluGradient<double>{});
 }
 
 // dx = gradient * d(quick gelu)/dx; x, gradient, dx [n]. Moves 3n elements.
-extern "C" __global__ void quick_gelu_backward_f32(
+extern "C" __global__ void __launch_bounds__(MAP_BLOCK) quick_gelu_backward_f32(
     const float* __restrict__ x, const float* __restrict__ gradient, float* __restrict__ dx, int n) {
     map2(x, gradient, dx, n, QuickGeluGradient<float>{});
 }
 
-extern "C" __global__ void quick_gelu_backward_f64(
+extern "C" __global__ void __launch_bounds__(MAP_BLOCK) quick_gelu_backward_f64(
     const double* __restrict__ x, const double* __restrict__ gradient, double* __restrict__ dx, int n) {
     map2(x, gradient, dx, n, QuickGeluGradient<double>{});
 }
 
 // dx = gradient where low <= x <= high, else 0; x, gradient, dx [n]. Moves 3n elements.
-extern "C" __global__ void clamp_backward_f32(
+extern "C" __global__ void __launch_bounds__(MAP_BLOCK) clamp_backward_f32(
     const float* __restrict__ x, const float* __restrict__ gradient, float low, float high, float* __restrict__ dx, int n) {
     map2(x, gradient, dx, n, ClampGradient<float>{low, high});
 }
 
-extern "C" __global__ void clamp_backward_f64(
+extern "C" __global__ void __launch_bounds__(MAP_BLOCK) clamp_backward_f64(
     const double* __restrict__ x, const double* __restrict__ gradient, double low, double high, double* __restrict__ dx, int n) {
     map2(x, gradient, dx, n, ClampGradient<double>{low, high});
 }

@@ -1,5 +1,6 @@
 // From a picture's tokens to one vector of length 1, which is what a contrastive loss compares; and the gradients of both steps.
 #include "activation.cuh"
+#include "blocks.cuh"
 #include "row.cuh"
 #include "rows.cuh"
 
@@ -103,44 +104,48 @@ __device__ __forceinline__ void normalize_rows_backward(
 
 // y[b, c] = the mean of x[b, :, c]; x [pictures, tokens, channels], y [pictures, channels]. Blocks of (32, 8) threads, one for
 // every 32 channels of a picture. Reads pictures tokens channels elements.
-extern "C" __global__ void mean_tokens_f32(const float* __restrict__ x, float* __restrict__ y, int tokens, int channels) {
+extern "C" __global__ void __launch_bounds__(WARP_ROWS_BLOCK) mean_tokens_f32(
+    const float* __restrict__ x, float* __restrict__ y, int tokens, int channels) {
     mean_tokens(x, y, tokens, channels);
 }
 
-extern "C" __global__ void mean_tokens_f64(const double* __restrict__ x, double* __restrict__ y, int tokens, int channels) {
+extern "C" __global__ void __launch_bounds__(WARP_ROWS_BLOCK) mean_tokens_f64(
+    const double* __restrict__ x, double* __restrict__ y, int tokens, int channels) {
     mean_tokens(x, y, tokens, channels);
 }
 
 // dx[b, t, c] = gradient[b, c] / tokens; gradient [pictures, channels], dx [rows = pictures tokens, channels]. Writes rows channels
 // elements.
-extern "C" __global__ void mean_tokens_backward_f32(
+extern "C" __global__ void __launch_bounds__(MAP_BLOCK) mean_tokens_backward_f32(
     const float* __restrict__ gradient, float* __restrict__ dx, int rows, int tokens, int channels) {
     mean_tokens_backward(gradient, dx, rows, tokens, channels);
 }
 
-extern "C" __global__ void mean_tokens_backward_f64(
+extern "C" __global__ void __launch_bounds__(MAP_BLOCK) mean_tokens_backward_f64(
     const double* __restrict__ gradient, double* __restrict__ dx, int rows, int tokens, int channels) {
     mean_tokens_backward(gradient, dx, rows, tokens, channels);
 }
 
 // y = x / max(|x|, eps) row by row, |x| the Euclidean length; x, y [rows, width]. A warp a row: block (32, n). Moves 2 rows width
 // elements; the second pass finds the row in the cache.
-extern "C" __global__ void normalize_rows_f32(const float* __restrict__ x, float* __restrict__ y, int rows, int width, float eps) {
+extern "C" __global__ void __launch_bounds__(WARP_ROWS_BLOCK) normalize_rows_f32(
+    const float* __restrict__ x, float* __restrict__ y, int rows, int width, float eps) {
     normalize_rows(x, y, rows, width, eps);
 }
 
-extern "C" __global__ void normalize_rows_f64(const double* __restrict__ x, double* __restrict__ y, int rows, int width, double eps) {
+extern "C" __global__ void __launch_bounds__(WARP_ROWS_BLOCK) normalize_rows_f64(
+    const double* __restrict__ x, double* __restrict__ y, int rows, int width, double eps) {
     normalize_rows(x, y, rows, width, eps);
 }
 
 // dx = (gradient - y (y . gradient)) / |x| with y = x / |x|, row by row; gradient / eps where |x| < eps. x, gradient, dx [rows,
 // width]. A warp a row: block (32, n). Moves 3 rows width elements; later passes find the row in the cache.
-extern "C" __global__ void normalize_rows_backward_f32(
+extern "C" __global__ void __launch_bounds__(WARP_ROWS_BLOCK) normalize_rows_backward_f32(
     const float* __restrict__ x, const float* __restrict__ gradient, float* __restrict__ dx, int rows, int width, float eps) {
     normalize_rows_backward(x, gradient, dx, rows, width, eps);
 }
 
-extern "C" __global__ void normalize_rows_backward_f64(
+extern "C" __global__ void __launch_bounds__(WARP_ROWS_BLOCK) normalize_rows_backward_f64(
     const double* __restrict__ x, const double* __restrict__ gradient, double* __restrict__ dx, int rows, int width, double eps) {
     normalize_rows_backward(x, gradient, dx, rows, width, eps);
 }

@@ -1,5 +1,6 @@
 // What is left to do to a product or convolution that a vendor's library has stored bare: bias, residual and activation, in one
 // pass and in place. Libraries fuse some of it for some types; this serves the rest, with the activations' exact formulas.
+#include "blocks.cuh"
 #include "common.cuh"
 #include "epilogue.cuh"
 #include "rows.cuh"
@@ -56,13 +57,13 @@ __device__ __forceinline__ void finish_rows(
 // c[b, r, :] = epilogue(c[b, r, :] + bias + residual[b, r, :]); c and residual [batch, rows, columns], their rows `stride` and
 // their matrices `batch_stride` elements apart, bias [columns]; bias and residual may be null; the epilogue by its number in
 // epilogue.cuh. Moves 2 rows columns elements a matrix, 3 with a residual.
-extern "C" __global__ void finish_rows_f32(
+extern "C" __global__ void __launch_bounds__(MAP_BLOCK) finish_rows_f32(
     float* __restrict__ c, const float* __restrict__ bias, const float* __restrict__ residual, int rows, int columns,
     long long stride, long long batch_stride, int epilogue) {
     finish_rows(c, bias, residual, rows, columns, stride, batch_stride, epilogue);
 }
 
-extern "C" __global__ void finish_rows_f64(
+extern "C" __global__ void __launch_bounds__(MAP_BLOCK) finish_rows_f64(
     double* __restrict__ c, const double* __restrict__ bias, const double* __restrict__ residual, int rows, int columns,
     long long stride, long long batch_stride, int epilogue) {
     finish_rows(c, bias, residual, rows, columns, stride, batch_stride, epilogue);

@@ -1,5 +1,6 @@
 // The gradient of GEGLU, value * gelu(gate), with respect to both: one pass, which computes the GELU again rather than read it.
 #include "activation_slope.cuh"
+#include "blocks.cuh"
 #include "common.cuh"
 #include "row.cuh"
 
@@ -51,12 +52,12 @@ __device__ __forceinline__ void gate_rows_backward(
 // x, dx [rows, 2c], the values, then the gates; gradient [rows, c]. With Phi and phi distribution and density of the normal
 // distribution: dx = gradient * gate Phi(gate), then gradient * value (Phi(gate) + gate phi(gate)). Block (m, n) with m threads
 // a row, whole warps in all. Moves 5 rows c elements.
-extern "C" __global__ void geglu_backward_f32(
+extern "C" __global__ void __launch_bounds__(MAX_GEGLU_BLOCK) geglu_backward_f32(
     const float* __restrict__ x, const float* __restrict__ gradient, float* __restrict__ dx, int rows, int c) {
     gate_rows_backward<float>(x, gradient, dx, rows, c);
 }
 
-extern "C" __global__ void geglu_backward_f64(
+extern "C" __global__ void __launch_bounds__(MAX_GEGLU_BLOCK) geglu_backward_f64(
     const double* __restrict__ x, const double* __restrict__ gradient, double* __restrict__ dx, int rows, int c) {
     gate_rows_backward<double>(x, gradient, dx, rows, c);
 }

@@ -198,15 +198,15 @@ extern "C" __global__ void __launch_bounds__(GROUP_NORM_MAX_THREADS) group_norm_
 //   rstd * weight * (1 + scale)  and  (bias - mean * rstd * weight) * (1 + scale) + shift
 // with rstd = 1 / sqrt(variance + eps), the variance over n and the group's channels, biased, and scale_shift [b, 2c] (null
 // for none). statistics [b, groups, 2] of double (null for not wanted), mean and rstd, are what a backward pass needs. Grid
-// (groups, b), 32 threads. Bytes: 16 b groups chunks, and small change.
-extern "C" __global__ void group_norm_coefficients_f32(
+// (groups, b), 32 threads. Reads 16 b groups chunks bytes, and small change.
+extern "C" __global__ void __launch_bounds__(WARP_SIZE) group_norm_coefficients_f32(
     const float* __restrict__ x, const double* __restrict__ partials, const float* __restrict__ weight,
     const float* __restrict__ bias, const float* __restrict__ scale_shift, float* __restrict__ coefficients,
     double* __restrict__ statistics, int n, int c, int groups, int chunks, double eps) {
     finish_statistics<float>(x, partials, weight, bias, scale_shift, coefficients, statistics, n, c, groups, chunks, eps);
 }
 
-extern "C" __global__ void group_norm_coefficients_f64(
+extern "C" __global__ void __launch_bounds__(WARP_SIZE) group_norm_coefficients_f64(
     const double* __restrict__ x, const double* __restrict__ partials, const double* __restrict__ weight,
     const double* __restrict__ bias, const double* __restrict__ scale_shift, double* __restrict__ coefficients,
     double* __restrict__ statistics, int n, int c, int groups, int chunks, double eps) {
@@ -258,7 +258,7 @@ extern "C" __global__ void __launch_bounds__(GROUP_NORM_MAX_THREADS) group_norm_
     apply_chunk<double, 4, true>(x, coefficients, y, n, c, tile_channels, rows_per_step, rows_per_chunk);
 }
 
-extern "C" __global__ void __launch_bounds__(GROUP_NORM_MAX_THREADS) group_norm_apply_silu_f64(
+extern "C" __global__ void __launch_bounds__(GROUP_NORM_MAX_THREADS, 1) group_norm_apply_silu_f64(
     const double* __restrict__ x, const double* __restrict__ coefficients, double* __restrict__ y, int n, int c,
     int tile_channels, int rows_per_step, int rows_per_chunk) {
     apply_chunk<double, 1, true>(x, coefficients, y, n, c, tile_channels, rows_per_step, rows_per_chunk);

@@ -12,6 +12,7 @@
 // Deviations are taken from the mean as T holds it, which is exact for values near it; what the mean has beyond that enters
 // the coefficients, in double. So a large mean costs no accuracy.
 #include "activation_slope.cuh"
+#include "blocks.cuh"
 #include "common.cuh"
 #include "group_norm_walk.cuh"
 #include "row.cuh"
@@ -21,6 +22,9 @@ namespace {
 
 // Blocks that take several rows a step, and so add up over threads, have no more threads than this.
 constexpr int MAX_ADDING_THREADS = 512;
+
+// Threads of the vec4 entries, at most: four channels a thread, in double, need more than the 64 registers of a block of 1024.
+constexpr int MAX_VECTOR_THREADS = 512;
 
 // Warps a block of the second launch.
 constexpr int FINISHING_WARPS = 8;
@@ -294,9 +298,9 @@ __device__ __forceinline__ void apply_chunk(
 // Partial sums. x, gradient [b, n, c]; weight, bias [c]; scale_shift [b, 2c], null for none; statistics [b, groups, 2] of double,
 // mean and rstd; partials [b, chunks, 2, c] of double. Grid (chunks, tiles, b), block (32, warps), at most 512 threads where
 // rows_per_step is above 1. Reads 8 b n c bytes.
-// The vec4 entries need c / groups to be a multiple of 4 and x and gradient aligned to 16 bytes; the others take anything. In
-// the silu entries gradient is that of the result of SiLU.
-extern "C" __global__ void __launch_bounds__(GROUP_NORM_MAX_THREADS) group_norm_backward_sums_vec4_f32(
+// The vec4 entries need c / groups to be a multiple of 4 and x and gradient aligned to 16 bytes, and take blocks of 512 threads at
+// most; the others take anything. In the silu entries gradient is that of the result of SiLU.
+extern "C" __global__ void __launch_bounds__(MAX_VECTOR_THREADS) group_norm_backward_sums_vec4_f32(
     const float* __restrict__ x, const float* __restrict__ gradient, const float* __restrict__ weight, const float* __restrict__ bias,
     const float* __restrict__ scale_shift, const double* __restrict__ statistics, double* __restrict__ partials, int n, int c,
     int groups, int tile_channels, int rows_per_step, int rows_per_chunk) {
@@ -314,7 +318,7 @@ extern "C" __global__ void __launch_bounds__(GROUP_NORM_MAX_THREADS) group_norm_
         rows_per_chunk);
 }
 
-extern "C" __global__ void __launch_bounds__(GROUP_NORM_MAX_THREADS) group_norm_backward_sums_silu_vec4_f32(
+extern "C" __global__ void __launch_bounds__(MAX_VECTOR_THREADS) group_norm_backward_sums_silu_vec4_f32(
     const float* __restrict__ x, const float* __restrict__ gradient, const float* __restrict__ weight, const float* __restrict__ bias,
     const float* __restrict__ scale_shift, const double* __restrict__ statistics, double* __restrict__ partials, int n, int c,
     int groups, int tile_channels, int rows_per_step, int rows_per_chunk) {
@@ -332,7 +336,7 @@ extern "C" __global__ void __launch_bounds__(GROUP_NORM_MAX_THREADS) group_norm_
         rows_per_chunk);
 }
 
-extern "C" __global__ void __launch_bounds__(GROUP_NORM_MAX_THREADS) group_norm_backward_sums_vec4_f64(
+extern "C" __global__ void __launch_bounds__(MAX_VECTOR_THREADS) group_norm_backward_sums_vec4_f64(
     const double* __restrict__ x, const double* __restrict__ gradient, const double* __restrict__ weight, const double* __restrict__ bias,
     const double* __restrict__ scale_shift, const double* __restrict__ statistics, double* __restrict__ partials, int n, int c,
     int groups, int tile_channels, int rows_per_step, int rows_per_chunk) {
@@ -350,7 +354,7 @@ extern "C" __global__ void __launch_bounds__(GROUP_NORM_MAX_THREADS) group_norm_
         rows_per_chunk);
 }
 
-extern "C" __global__ void __launch_bounds__(GROUP_NORM_MAX_THREADS) group_norm_backward_sums_silu_vec4_f64(
+extern "C" __global__ void __launch_bounds__(MAX_VECTOR_THREADS) group_norm_backward_sums_silu_vec4_f64(
     const double* __restrict__ x, const double* __restrict__ gradient, const double* __restrict__ weight, const double* __restrict__ bias,
     const double* __restrict__ scale_shift, const double* __restrict__ statistics, double* __restrict__ partials, int n, int c,
     int groups, int tile_channels, int rows_per_step, int rows_per_chunk) {
@@ -370,9 +374,9 @@ extern "C" __global__ void __launch_bounds__(GROUP_NORM_MAX_THREADS) group_norm_
 
 // A and B into totals [b, 2, c] of double, gradients of scale and shift into scale_shift_gradient [b, 2c] (null for not wanted),
 // and coefficients [b, 5, c] of the last pass (null for not wanted): rstd f, what is added in y, -rstd^2 m2, and -rstd m1 in two
-// parts; the second and the last put right by what the mean has beyond T. Grid (groups, b), block (32, 8). Bytes: 16 b chunks c, and small
-// change.
-extern "C" __global__ void group_norm_backward_coefficients_f32(
+// parts; the second and the last put right by what the mean has beyond T. Grid (groups, b), block (32, 8). Reads 16 b chunks c
+// bytes, and small change.
+extern "C" __global__ void __launch_bounds__(FINISHING_WARPS * WARP_SIZE) group_norm_backward_coefficients_f32(
     const double* __restrict__ partials, const float* __restrict__ weight, const float* __restrict__ bias,
     const float* __restrict__ scale_shift, const double* __restrict__ statistics, double* __restrict__ totals,
     float* __restrict__ scale_shift_gradient, float* __restrict__ coefficients, int n, int c, int groups, int chunks) {
@@ -380,7 +384,7 @@ extern "C" __global__ void group_norm_backward_coefficients_f32(
         partials, weight, bias, scale_shift, statistics, totals, scale_shift_gradient, coefficients, n, c, groups, chunks);
 }
 
-extern "C" __global__ void group_norm_backward_coefficients_f64(
+extern "C" __global__ void __launch_bounds__(FINISHING_WARPS * WARP_SIZE) group_norm_backward_coefficients_f64(
     const double* __restrict__ partials, const double* __restrict__ weight, const double* __restrict__ bias,
     const double* __restrict__ scale_shift, const double* __restrict__ statistics, double* __restrict__ totals,
     double* __restrict__ scale_shift_gradient, double* __restrict__ coefficients, int n, int c, int groups, int chunks) {
@@ -388,15 +392,15 @@ extern "C" __global__ void group_norm_backward_coefficients_f64(
         partials, weight, bias, scale_shift, statistics, totals, scale_shift_gradient, coefficients, n, c, groups, chunks);
 }
 
-// Gradients of weight and bias [c], each null for not wanted, from totals [b, 2, c]. Grid (c over 256), 256 threads. Bytes:
-// 16 b c.
-extern "C" __global__ void group_norm_backward_parameters_f32(
+// Gradients of weight and bias [c], each null for not wanted, from totals [b, 2, c]. Grid (c over 256), 256 threads. Reads
+// 16 b c bytes.
+extern "C" __global__ void __launch_bounds__(MAP_BLOCK) group_norm_backward_parameters_f32(
     const double* __restrict__ totals, const float* __restrict__ scale_shift, float* __restrict__ weight_gradient,
     float* __restrict__ bias_gradient, int b, int c) {
     sum_samples<float>(totals, scale_shift, weight_gradient, bias_gradient, b, c);
 }
 
-extern "C" __global__ void group_norm_backward_parameters_f64(
+extern "C" __global__ void __launch_bounds__(MAP_BLOCK) group_norm_backward_parameters_f64(
     const double* __restrict__ totals, const double* __restrict__ scale_shift, double* __restrict__ weight_gradient,
     double* __restrict__ bias_gradient, int b, int c) {
     sum_samples<double>(totals, scale_shift, weight_gradient, bias_gradient, b, c);
@@ -404,7 +408,7 @@ extern "C" __global__ void group_norm_backward_parameters_f64(
 
 // The gradient of x: dx [b, n, c] = rstd (f g - m1 - xhat m2). Grid (chunks, tiles, b), block (32, warps). Reads 8 b n c bytes
 // and writes half as many. Alignment as above, and coefficients and dx too.
-extern "C" __global__ void __launch_bounds__(GROUP_NORM_MAX_THREADS) group_norm_backward_apply_vec4_f32(
+extern "C" __global__ void __launch_bounds__(MAX_VECTOR_THREADS) group_norm_backward_apply_vec4_f32(
     const float* __restrict__ x, const float* __restrict__ gradient, const double* __restrict__ statistics,
     const float* __restrict__ coefficients, float* __restrict__ dx, int n, int c, int groups, int tile_channels,
     int rows_per_step, int rows_per_chunk) {
@@ -420,7 +424,7 @@ extern "C" __global__ void __launch_bounds__(GROUP_NORM_MAX_THREADS) group_norm_
         x, gradient, statistics, coefficients, dx, n, c, groups, tile_channels, rows_per_step, rows_per_chunk);
 }
 
-extern "C" __global__ void __launch_bounds__(GROUP_NORM_MAX_THREADS) group_norm_backward_apply_silu_vec4_f32(
+extern "C" __global__ void __launch_bounds__(MAX_VECTOR_THREADS) group_norm_backward_apply_silu_vec4_f32(
     const float* __restrict__ x, const float* __restrict__ gradient, const double* __restrict__ statistics,
     const float* __restrict__ coefficients, float* __restrict__ dx, int n, int c, int groups, int tile_channels,
     int rows_per_step, int rows_per_chunk) {
@@ -436,7 +440,7 @@ extern "C" __global__ void __launch_bounds__(GROUP_NORM_MAX_THREADS) group_norm_
         x, gradient, statistics, coefficients, dx, n, c, groups, tile_channels, rows_per_step, rows_per_chunk);
 }
 
-extern "C" __global__ void __launch_bounds__(GROUP_NORM_MAX_THREADS) group_norm_backward_apply_vec4_f64(
+extern "C" __global__ void __launch_bounds__(MAX_VECTOR_THREADS, 1) group_norm_backward_apply_vec4_f64(
     const double* __restrict__ x, const double* __restrict__ gradient, const double* __restrict__ statistics,
     const double* __restrict__ coefficients, double* __restrict__ dx, int n, int c, int groups, int tile_channels,
     int rows_per_step, int rows_per_chunk) {
@@ -452,7 +456,7 @@ extern "C" __global__ void __launch_bounds__(GROUP_NORM_MAX_THREADS) group_norm_
         x, gradient, statistics, coefficients, dx, n, c, groups, tile_channels, rows_per_step, rows_per_chunk);
 }
 
-extern "C" __global__ void __launch_bounds__(GROUP_NORM_MAX_THREADS) group_norm_backward_apply_silu_vec4_f64(
+extern "C" __global__ void __launch_bounds__(MAX_VECTOR_THREADS) group_norm_backward_apply_silu_vec4_f64(
     const double* __restrict__ x, const double* __restrict__ gradient, const double* __restrict__ statistics,
     const double* __restrict__ coefficients, double* __restrict__ dx, int n, int c, int groups, int tile_channels,
     int rows_per_step, int rows_per_chunk) {

@@ -1,6 +1,7 @@
 // Layer normalisation over the last axis (Ba, Kiros and Hinton 2016, arXiv 1607.06450): mean and variance of each row by two
 // passes, so that a large mean costs no accuracy. Short rows stay in the registers of a warp or a part of one and are read
 // once; others get a block each.
+#include "blocks.cuh"
 #include "common.cuh"
 #include "lanes.cuh"
 #include "root.cuh"
@@ -126,7 +127,7 @@ extern "C" __global__ void __launch_bounds__(8 * WARP_SIZE) layer_norm_128_f32(
 }
 
 // c up to 256.
-extern "C" __global__ void __launch_bounds__(8 * WARP_SIZE) layer_norm_256_f32(
+extern "C" __global__ void __launch_bounds__(8 * WARP_SIZE, 6) layer_norm_256_f32(
     const float* __restrict__ x, const float* __restrict__ weight, const float* __restrict__ bias, float* __restrict__ y,
     int rows, int c, float eps, int rows_per_unit) {
     normalize_rows<float, 32, 2>(x, weight, bias, y, rows, c, eps, rows_per_unit);
@@ -196,13 +197,13 @@ extern "C" __global__ void __launch_bounds__(8 * WARP_SIZE) layer_norm_1024_f64(
 }
 
 // A block a row, any c and alignment. Grid (rows); threads: a multiple of 32.
-extern "C" __global__ void layer_norm_any_f32(
+extern "C" __global__ void __launch_bounds__(MAX_ROW_BLOCK) layer_norm_any_f32(
     const float* __restrict__ x, const float* __restrict__ weight, const float* __restrict__ bias, float* __restrict__ y,
     int c, float eps) {
     normalize_row<float>(x, weight, bias, y, c, eps);
 }
 
-extern "C" __global__ void layer_norm_any_f64(
+extern "C" __global__ void __launch_bounds__(MAX_ROW_BLOCK) layer_norm_any_f64(
     const double* __restrict__ x, const double* __restrict__ weight, const double* __restrict__ bias, double* __restrict__ y,
     int c, double eps) {
     normalize_row<double>(x, weight, bias, y, c, eps);

@@ -6,6 +6,7 @@
 // share of the sums over rows, and a block leaves one row of them for sum_rows.cu.
 #include "activation.cuh"
 #include "block_sums.cuh"
+#include "blocks.cuh"
 #include "common.cuh"
 #include "lanes.cuh"
 #include "row.cuh"
@@ -28,11 +29,15 @@ __device__ __forceinline__ T column_sum(T value) {
 // Rows in registers, shared out as in the forward pass: LANES lanes a row, each holding VECTORS vectors of four. A warp that
 // would reach past the last row takes the last whole set of rows; of those, rows that another warp has too are not added to
 // the sums.
+//
+// The longest rows keep the deviations and the two sums of their columns in registers, but fetch the gradient again for each use:
+// with it, a thread would need more registers than there are (in double), or than let two blocks share a multiprocessor (in float).
 template <typename T, int LANES, int VECTORS>
 __device__ __forceinline__ void rows_in_registers(
     const T* __restrict__ x, const T* __restrict__ gradient, const T* __restrict__ weight, T* __restrict__ dx,
     T* __restrict__ partials, int rows, int c, T eps, int rows_per_unit) {
     constexpr int UNITS_PER_WARP = WARP_SIZE / LANES;
+    constexpr bool KEEPS_GRADIENT = VECTORS < 8;
     __shared__ __align__(16) T columns[2][WARPS][WARP_SIZE * 4];
     const int lane = threadIdx.x % LANES;
     const int unit = threadIdx.x / LANES;
@@ -47,16 +52,28 @@ __device__ __forceinline__ void rows_in_registers(
         const bool counts = first + unit >= row;
         const long long start = static_cast<long long>(first) * c;
         T deviation[VECTORS][4];
-        T g[VECTORS][4];
+        T kept[KEEPS_GRADIENT ? VECTORS : 1][4];
         T sum = 0;
 #pragma unroll
         for (int i = 0; i < VECTORS; ++i) {
             if ((i * LANES + lane) * 4 < c) {
                 load_vector(x + start + i * LANES * 4 + place, deviation[i]);
-                load_vector(gradient + start + i * LANES * 4 + place, g[i]);
+                if constexpr (KEEPS_GRADIENT) {
+                    load_vector(gradient + start + i * LANES * 4 + place, kept[i]);
+                }
                 sum += (deviation[i][0] + deviation[i][1]) + (deviation[i][2] + deviation[i][3]);
             }
         }
+        const auto gradient_of = [&](int i, T (&g)[4]) {
+            if constexpr (KEEPS_GRADIENT) {
+#pragma unroll
+                for (int j = 0; j < 4; ++j) {
+                    g[j] = kept[i][j];
+                }
+            } else {
+                load_vector(gradient + start + i * LANES * 4 + place, g);
+            }
+        };
         const T mean = row_sum<LANES>(sum) * inverse_count;
         T square = 0;
         T h_sum = 0;
@@ -66,10 +83,12 @@ __device__ __forceinline__ void rows_in_registers(
             const int column = (i * LANES + lane) * 4;
             if (column < c) {
                 T w[4];
+                T g[4];
                 load_vector(weight + column, w);
+                gradient_of(i, g);
 #pragma unroll
                 for (int j = 0; j < 4; ++j) {
-                    const T h = g[i][j] * w[j];
+                    const T h = g[j] * w[j];
                     deviation[i][j] -= mean;
                     square += deviation[i][j] * deviation[i][j];
                     h_sum += h;
@@ -85,14 +104,16 @@ __device__ __forceinline__ void rows_in_registers(
             const int column = (i * LANES + lane) * 4;
             if (column < c) {
                 T w[4];
+                T g[4];
                 T result[4];
                 load_vector(weight + column, w);
+                gradient_of(i, g);
 #pragma unroll
                 for (int j = 0; j < 4; ++j) {
                     const T normalized = deviation[i][j] * rstd;
-                    weight_sum[i][j] += counts ? g[i][j] * normalized : T(0);
-                    bias_sum[i][j] += counts ? g[i][j] : T(0);
-                    result[j] = rstd * (g[i][j] * w[j] - mean_h - normalized * mean_product);
+                    weight_sum[i][j] += counts ? g[j] * normalized : T(0);
+                    bias_sum[i][j] += counts ? g[j] : T(0);
+                    result[j] = rstd * (g[j] * w[j] - mean_h - normalized * mean_product);
                 }
                 if (dx != nullptr) {
                     store_vector(dx + start + i * LANES * 4 + place, result);
@@ -207,7 +228,7 @@ extern "C" __global__ void __launch_bounds__(WARPS * WARP_SIZE) layer_norm_backw
     rows_in_registers<float, 2, 1>(x, gradient, weight, dx, partials, rows, 8, eps, rows_per_unit);
 }
 
-extern "C" __global__ void __launch_bounds__(WARPS * WARP_SIZE) layer_norm_backward_16_f32(
+extern "C" __global__ void __launch_bounds__(WARPS * WARP_SIZE, 5) layer_norm_backward_16_f32(
     const float* __restrict__ x, const float* __restrict__ gradient, const float* __restrict__ weight, float* __restrict__ dx,
     float* __restrict__ partials, int rows, float eps, int rows_per_unit) {
     rows_in_registers<float, 4, 1>(x, gradient, weight, dx, partials, rows, 16, eps, rows_per_unit);
@@ -226,7 +247,7 @@ extern "C" __global__ void __launch_bounds__(WARPS * WARP_SIZE) layer_norm_backw
 }
 
 // A warp a row: c up to 128.
-extern "C" __global__ void __launch_bounds__(WARPS * WARP_SIZE) layer_norm_backward_128_f32(
+extern "C" __global__ void __launch_bounds__(WARPS * WARP_SIZE, 6) layer_norm_backward_128_f32(
     const float* __restrict__ x, const float* __restrict__ gradient, const float* __restrict__ weight, float* __restrict__ dx,
     float* __restrict__ partials, int rows, int c, float eps, int rows_per_unit) {
     rows_in_registers<float, 32, 1>(x, gradient, weight, dx, partials, rows, c, eps, rows_per_unit);
@@ -260,7 +281,7 @@ extern "C" __global__ void __launch_bounds__(WARPS * WARP_SIZE) layer_norm_backw
     rows_in_registers<double, 2, 1>(x, gradient, weight, dx, partials, rows, 8, eps, rows_per_unit);
 }
 
-extern "C" __global__ void __launch_bounds__(WARPS * WARP_SIZE) layer_norm_backward_16_f64(
+extern "C" __global__ void __launch_bounds__(WARPS * WARP_SIZE, 3) layer_norm_backward_16_f64(
     const double* __restrict__ x, const double* __restrict__ gradient, const double* __restrict__ weight, double* __restrict__ dx,
     double* __restrict__ partials, int rows, double eps, int rows_per_unit) {
     rows_in_registers<double, 4, 1>(x, gradient, weight, dx, partials, rows, 16, eps, rows_per_unit);
@@ -304,13 +325,13 @@ extern "C" __global__ void __launch_bounds__(WARPS * WARP_SIZE) layer_norm_backw
 
 // A block for rows_per_block rows, any c and alignment. Grid (rows over rows_per_block); threads: a multiple of 32. partials
 // [2, blocks, c + threads], of which the first c columns count.
-extern "C" __global__ void layer_norm_backward_any_f32(
+extern "C" __global__ void __launch_bounds__(MAX_ROW_BLOCK) layer_norm_backward_any_f32(
     const float* __restrict__ x, const float* __restrict__ gradient, const float* __restrict__ weight, float* __restrict__ dx,
     float* __restrict__ partials, int rows, int c, float eps, int rows_per_block) {
     rows_in_memory<float>(x, gradient, weight, dx, partials, rows, c, eps, rows_per_block);
 }
 
-extern "C" __global__ void layer_norm_backward_any_f64(
+extern "C" __global__ void __launch_bounds__(MAX_ROW_BLOCK) layer_norm_backward_any_f64(
     const double* __restrict__ x, const double* __restrict__ gradient, const double* __restrict__ weight, double* __restrict__ dx,
     double* __restrict__ partials, int rows, int c, double eps, int rows_per_block) {
     rows_in_memory<double>(x, gradient, weight, dx, partials, rows, c, eps, rows_per_block);

@@ -1,6 +1,7 @@
 // Gradients of the operators that move elements, where they are not such an operator themselves: cutting apart what was joined,
 // zeros around what was cut out, sums over what was repeated. Rows of channels, shared out as rows.cuh says; each kernel reads
 // what it needs once and writes once.
+#include "blocks.cuh"
 #include "rows.cuh"
 
 namespace {
@@ -159,36 +160,36 @@ __device__ __forceinline__ void max_pool_2x2_backward(
 
 // The inverse of concat_channels: gradient [rows, ca + cb] to da [rows, ca] = its first part * a_scale and db [rows, cb] = the
 // rest; da or db may be null. Moves 2 rows (ca + cb) elements, or 2 rows ca, or 2 rows cb.
-extern "C" __global__ void concat_channels_backward_f32(
+extern "C" __global__ void __launch_bounds__(MAP_BLOCK) concat_channels_backward_f32(
     const float* __restrict__ gradient, float a_scale, float* __restrict__ da, float* __restrict__ db, int rows, int ca, int cb) {
     concat_channels_backward(gradient, a_scale, da, db, rows, ca, cb);
 }
 
-extern "C" __global__ void concat_channels_backward_f64(
+extern "C" __global__ void __launch_bounds__(MAP_BLOCK) concat_channels_backward_f64(
     const double* __restrict__ gradient, double a_scale, double* __restrict__ da, double* __restrict__ db, int rows, int ca, int cb) {
     concat_channels_backward(gradient, a_scale, da, db, rows, ca, cb);
 }
 
 // y[:, start : start + length] = x * scale, 0 elsewhere; x [rows, length], y [rows, channels]. Moves rows (length + channels)
 // elements.
-extern "C" __global__ void pad_channels_f32(
+extern "C" __global__ void __launch_bounds__(MAP_BLOCK) pad_channels_f32(
     const float* __restrict__ x, float scale, float* __restrict__ y, int rows, int channels, int start, int length) {
     pad_channels(x, scale, y, rows, channels, start, length);
 }
 
-extern "C" __global__ void pad_channels_f64(
+extern "C" __global__ void __launch_bounds__(MAP_BLOCK) pad_channels_f64(
     const double* __restrict__ x, double scale, double* __restrict__ y, int rows, int channels, int start, int length) {
     pad_channels(x, scale, y, rows, channels, start, length);
 }
 
 // dx[i, j, :] = the sum of gradient[2i + a, 2j + b, :] over a, b in {0, 1}; gradient [2 lines, 2w, channels], dx [lines, w,
 // channels], the lines of all pictures counted through. Moves 5 elements an element of dx.
-extern "C" __global__ void upsample_nearest_2x_backward_f32(
+extern "C" __global__ void __launch_bounds__(MAP_BLOCK) upsample_nearest_2x_backward_f32(
     const float* __restrict__ gradient, float* __restrict__ dx, int lines, int w, int channels) {
     upsample_nearest_2x_backward(gradient, dx, lines, w, channels);
 }
 
-extern "C" __global__ void upsample_nearest_2x_backward_f64(
+extern "C" __global__ void __launch_bounds__(MAP_BLOCK) upsample_nearest_2x_backward_f64(
     const double* __restrict__ gradient, double* __restrict__ dx, int lines, int w, int channels) {
     upsample_nearest_2x_backward(gradient, dx, lines, w, channels);
 }
@@ -196,13 +197,13 @@ extern "C" __global__ void upsample_nearest_2x_backward_f64(
 // dx[p, 2i + a, 2j + b, :] = gradient[p, i, j, :] where x's maximum over the window was taken from (a, b), else 0; an odd last
 // line or column of dx is not written. x, dx [pictures, h, w, channels], gradient [pictures, h / 2, w / 2, channels]. Moves 9
 // elements an element of the gradient.
-extern "C" __global__ void max_pool_2x2_backward_f32(
+extern "C" __global__ void __launch_bounds__(MAP_BLOCK) max_pool_2x2_backward_f32(
     const float* __restrict__ x, const float* __restrict__ gradient, float* __restrict__ dx,
     int pictures, int h, int w, int channels) {
     max_pool_2x2_backward(x, gradient, dx, pictures, h, w, channels);
 }
 
-extern "C" __global__ void max_pool_2x2_backward_f64(
+extern "C" __global__ void __launch_bounds__(MAP_BLOCK) max_pool_2x2_backward_f64(
     const double* __restrict__ x, const double* __restrict__ gradient, double* __restrict__ dx,
     int pictures, int h, int w, int channels) {
     max_pool_2x2_backward(x, gradient, dx, pictures, h, w, channels);

@@ -1,6 +1,7 @@
 // Losses: what a network's results are reduced to, and the gradients that its backward pass starts from. A loss is one number,
 // the factor times a sum whose first pass leaves a partial sum in double for every block (ordered_sum.cuh). Gradients take the
 // loss's own gradient from device memory.
+#include "blocks.cuh"
 #include "exponential.cuh"
 #include "log_variance.cuh"
 #include "ordered_sum.cuh"
@@ -139,21 +140,23 @@ __device__ __forceinline__ void repeat_scalar(const T* __restrict__ x, T* __rest
 }  // namespace
 
 // partial[c] = the sum of chunk c of x [n], 4096 elements a chunk, a block of 256 threads each. Reads n elements.
-extern "C" __global__ void element_sums_f32(const float* __restrict__ x, double* __restrict__ partial, int n) {
+extern "C" __global__ void __launch_bounds__(MAP_BLOCK) element_sums_f32(
+    const float* __restrict__ x, double* __restrict__ partial, int n) {
     sum_chunk(partial, n, [=](int i) { return x[i]; });
 }
 
-extern "C" __global__ void element_sums_f64(const double* __restrict__ x, double* __restrict__ partial, int n) {
+extern "C" __global__ void __launch_bounds__(MAP_BLOCK) element_sums_f64(
+    const double* __restrict__ x, double* __restrict__ partial, int n) {
     sum_chunk(partial, n, [=](int i) { return x[i]; });
 }
 
 // partial[c] = the sum of (a - b)^2 over chunk c; a, b [n], chunks and blocks as in element_sums. Reads 2n elements.
-extern "C" __global__ void squared_error_sums_f32(
+extern "C" __global__ void __launch_bounds__(MAP_BLOCK) squared_error_sums_f32(
     const float* __restrict__ a, const float* __restrict__ b, double* __restrict__ partial, int n) {
     squared_error_sums(a, b, partial, n);
 }
 
-extern "C" __global__ void squared_error_sums_f64(
+extern "C" __global__ void __launch_bounds__(MAP_BLOCK) squared_error_sums_f64(
     const double* __restrict__ a, const double* __restrict__ b, double* __restrict__ partial, int n) {
     squared_error_sums(a, b, partial, n);
 }
@@ -161,12 +164,12 @@ extern "C" __global__ void squared_error_sums_f64(
 // partial[c] = the sum over chunk c of KL(N(mean, var) || N(0, 1)) = (mean^2 + exp(logvar) - 1 - logvar) / 2 (Kingma and Welling
 // 2014, appendix B), logvar clamped to [-30, 20]; moments [pixels, 2 channels] (means, then log-variances), elements = pixels x
 // channels terms, chunks and blocks as in element_sums. Reads 2 elements a term.
-extern "C" __global__ void kl_divergence_sums_f32(
+extern "C" __global__ void __launch_bounds__(MAP_BLOCK) kl_divergence_sums_f32(
     const float* __restrict__ moments, double* __restrict__ partial, int elements, int channels) {
     kl_divergence_sums(moments, partial, elements, channels);
 }
 
-extern "C" __global__ void kl_divergence_sums_f64(
+extern "C" __global__ void __launch_bounds__(MAP_BLOCK) kl_divergence_sums_f64(
     const double* __restrict__ moments, double* __restrict__ partial, int elements, int channels) {
     kl_divergence_sums(moments, partial, elements, channels);
 }
@@ -174,44 +177,46 @@ extern "C" __global__ void kl_divergence_sums_f64(
 // partial[row] = log(sum of exp(logits[row, :])) - logits[row, targets[row]], the row's cross-entropy; not a number where the
 // target is no class. logits [rows, classes], targets, partial [rows]. A warp a row: block (32, n). Reads rows classes elements;
 // the second pass finds the row in the cache.
-extern "C" __global__ void cross_entropy_rows_f32(
+extern "C" __global__ void __launch_bounds__(WARP_ROWS_BLOCK) cross_entropy_rows_f32(
     const float* __restrict__ logits, const int* __restrict__ targets, double* __restrict__ partial, int rows, int classes) {
     cross_entropy_rows(logits, targets, partial, rows, classes);
 }
 
-extern "C" __global__ void cross_entropy_rows_f64(
+extern "C" __global__ void __launch_bounds__(WARP_ROWS_BLOCK) cross_entropy_rows_f64(
     const double* __restrict__ logits, const int* __restrict__ targets, double* __restrict__ partial, int rows, int classes) {
     cross_entropy_rows(logits, targets, partial, rows, classes);
 }
 
 // y[0] = factor * the sum of partial [count], the second pass of every loss; one block of 256 threads. Reads count doubles.
-extern "C" __global__ void sum_partials_f32(
+extern "C" __global__ void __launch_bounds__(MAP_BLOCK) sum_partials_f32(
     const double* __restrict__ partial, float* __restrict__ y, int count, double factor) {
     sum_partials(partial, y, count, factor);
 }
 
-extern "C" __global__ void sum_partials_f64(
+extern "C" __global__ void __launch_bounds__(MAP_BLOCK) sum_partials_f64(
     const double* __restrict__ partial, double* __restrict__ y, int count, double factor) {
     sum_partials(partial, y, count, factor);
 }
 
 // y = factor * x[0] everywhere: the gradient of a sum. x [1], y [n]. Writes n elements.
-extern "C" __global__ void repeat_scalar_f32(const float* __restrict__ x, float* __restrict__ y, int n, float factor) {
+extern "C" __global__ void __launch_bounds__(MAP_BLOCK) repeat_scalar_f32(
+    const float* __restrict__ x, float* __restrict__ y, int n, float factor) {
     repeat_scalar(x, y, n, factor);
 }
 
-extern "C" __global__ void repeat_scalar_f64(const double* __restrict__ x, double* __restrict__ y, int n, double factor) {
+extern "C" __global__ void __launch_bounds__(MAP_BLOCK) repeat_scalar_f64(
+    const double* __restrict__ x, double* __restrict__ y, int n, double factor) {
     repeat_scalar(x, y, n, factor);
 }
 
 // da = 2 factor gradient[0] (a - b); a, b, da [n], gradient [1]. Moves 3n elements.
-extern "C" __global__ void squared_error_backward_f32(
+extern "C" __global__ void __launch_bounds__(MAP_BLOCK) squared_error_backward_f32(
     const float* __restrict__ a, const float* __restrict__ b, const float* __restrict__ gradient, float* __restrict__ da, int n,
     float factor) {
     squared_error_backward(a, b, gradient, da, n, factor);
 }
 
-extern "C" __global__ void squared_error_backward_f64(
+extern "C" __global__ void __launch_bounds__(MAP_BLOCK) squared_error_backward_f64(
     const double* __restrict__ a, const double* __restrict__ b, const double* __restrict__ gradient, double* __restrict__ da, int n,
     double factor) {
     squared_error_backward(a, b, gradient, da, n, factor);
@@ -219,13 +224,13 @@ extern "C" __global__ void squared_error_backward_f64(
 
 // dmean = factor gradient[0] mean; dlogvar = factor gradient[0] (exp(logvar) - 1) / 2 where logvar is in [-30, 20], else 0.
 // moments, dmoments [pixels, 2 channels], gradient [1]. Moves 4 elements a term. Grid: elements = pixels x channels threads.
-extern "C" __global__ void kl_divergence_backward_f32(
+extern "C" __global__ void __launch_bounds__(MAP_BLOCK) kl_divergence_backward_f32(
     const float* __restrict__ moments, const float* __restrict__ gradient, float* __restrict__ dmoments, int elements, int channels,
     float factor) {
     kl_divergence_backward(moments, gradient, dmoments, elements, channels, factor);
 }
 
-extern "C" __global__ void kl_divergence_backward_f64(
+extern "C" __global__ void __launch_bounds__(MAP_BLOCK) kl_divergence_backward_f64(
     const double* __restrict__ moments, const double* __restrict__ gradient, double* __restrict__ dmoments, int elements,
     int channels, double factor) {
     kl_divergence_backward(moments, gradient, dmoments, elements, channels, factor);
@@ -234,13 +239,13 @@ extern "C" __global__ void kl_divergence_backward_f64(
 // dlogits[row, i] = factor gradient[0] (softmax(logits[row, :])[i] - [i = targets[row]]), the softmax computed again; not numbers
 // where the target is no class. logits, dlogits [rows, classes], targets [rows], gradient [1]. A warp a row: block (32, n). Moves
 // 2 rows classes elements; later passes find the row in the cache.
-extern "C" __global__ void cross_entropy_backward_f32(
+extern "C" __global__ void __launch_bounds__(WARP_ROWS_BLOCK) cross_entropy_backward_f32(
     const float* __restrict__ logits, const int* __restrict__ targets, const float* __restrict__ gradient,
     float* __restrict__ dlogits, int rows, int classes, float factor) {
     cross_entropy_backward(logits, targets, gradient, dlogits, rows, classes, factor);
 }
 
-extern "C" __global__ void cross_entropy_backward_f64(
+extern "C" __global__ void __launch_bounds__(WARP_ROWS_BLOCK) cross_entropy_backward_f64(
     const double* __restrict__ logits, const int* __restrict__ targets, const double* __restrict__ gradient,
     double* __restrict__ dlogits, int rows, int classes, double factor) {
     cross_entropy_backward(logits, targets, gradient, dlogits, rows, classes, factor);

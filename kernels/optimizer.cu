@@ -2,6 +2,7 @@
 // for all parameters, and what a step leaves to the next (step counter, clip factor, whether the step counts) stays on the
 // device, so that steps can be queued, or captured in a graph, without a look from the host.
 #include "activation.cuh"
+#include "blocks.cuh"
 #include "tensor_list.cuh"
 
 // Places in the control block, an array of doubles. The host writes the learning rate; adamw_prepare writes all else.
@@ -162,11 +163,13 @@ __device__ __forceinline__ void exchange(
 // partial[b] = the sum of squares of elements [4096 b, 4096 b + 4096) of x, in double; x [n], partial [ceil(n / 4096)]. Blocks
 // of 256 threads, one a partial. The first pass of the norm of all gradients (Pascanu et al. 2013, arXiv 1211.5063).
 // Moves n elements.
-extern "C" __global__ void sum_of_squares_f32(const float* __restrict__ x, double* __restrict__ partial, int n) {
+extern "C" __global__ void __launch_bounds__(MAP_BLOCK) sum_of_squares_f32(
+    const float* __restrict__ x, double* __restrict__ partial, int n) {
     sum_of_squares(x, partial, n);
 }
 
-extern "C" __global__ void sum_of_squares_f64(const double* __restrict__ x, double* __restrict__ partial, int n) {
+extern "C" __global__ void __launch_bounds__(MAP_BLOCK) sum_of_squares_f64(
+    const double* __restrict__ x, double* __restrict__ partial, int n) {
     sum_of_squares(x, partial, n);
 }
 
@@ -174,7 +177,7 @@ extern "C" __global__ void sum_of_squares_f64(const double* __restrict__ x, doub
 // root of the partials' sum, each thread's in order and then block_sum's tree; the clip factor min(1, max_norm / (norm +
 // 1e-6)), as torch.nn.utils.clip_grad_norm_ has it. Where the norm is not finite the step does not count: nothing but norm,
 // clip factor, the flag and the count of such steps is written. Moves 8n bytes.
-extern "C" __global__ void adamw_prepare_f64(
+extern "C" __global__ void __launch_bounds__(MAP_BLOCK) adamw_prepare_f64(
     const double* __restrict__ partial, double* __restrict__ control, double max_norm, double beta1, double beta2,
     double weight_decay, int n) {
     __shared__ double scratch[WARP_SIZE];
@@ -210,14 +213,14 @@ extern "C" __global__ void adamw_prepare_f64(
 // (Loshchilov and Hutter 2019, arXiv 1711.05101, algorithm 2). table, tensor_of_block: see tensor_list.cuh; gradients,
 // averages (m) and squares (v) flat; control as adamw_prepare left it. A step that does not count writes nothing. Blocks of
 // 256 threads, one for each 4096 elements of a tensor. Moves 7 elements for each element of a parameter.
-extern "C" __global__ void adamw_f32(
+extern "C" __global__ void __launch_bounds__(MAP_BLOCK) adamw_f32(
     const long long* __restrict__ table, const int* __restrict__ tensor_of_block, const float* __restrict__ gradients,
     float* __restrict__ averages, float* __restrict__ squares, const double* __restrict__ control, double beta1,
     double beta2, double epsilon) {
     adamw(table, tensor_of_block, gradients, averages, squares, control, beta1, beta2, epsilon);
 }
 
-extern "C" __global__ void adamw_f64(
+extern "C" __global__ void __launch_bounds__(MAP_BLOCK) adamw_f64(
     const long long* __restrict__ table, const int* __restrict__ tensor_of_block, const double* __restrict__ gradients,
     double* __restrict__ averages, double* __restrict__ squares, const double* __restrict__ control, double beta1,
     double beta2, double epsilon) {
@@ -228,13 +231,13 @@ extern "C" __global__ void adamw_f64(
 // min(decay, (1 + t) / (10 + t)) at step t (as in TensorFlow's ExponentialMovingAverage). table, tensor_of_block: see
 // tensor_list.cuh; averages flat; control as adamw_prepare left it: the average stays where the step does not count. Blocks of
 // 256 threads, one for each 4096 elements of a tensor. Moves 3 elements for each element of a parameter.
-extern "C" __global__ void moving_average_f32(
+extern "C" __global__ void __launch_bounds__(MAP_BLOCK) moving_average_f32(
     const long long* __restrict__ table, const int* __restrict__ tensor_of_block, float* __restrict__ averages,
     const double* __restrict__ control, float rest, int warm_up) {
     moving_average(table, tensor_of_block, averages, control, rest, warm_up);
 }
 
-extern "C" __global__ void moving_average_f64(
+extern "C" __global__ void __launch_bounds__(MAP_BLOCK) moving_average_f64(
     const long long* __restrict__ table, const int* __restrict__ tensor_of_block, double* __restrict__ averages,
     const double* __restrict__ control, double rest, int warm_up) {
     moving_average(table, tensor_of_block, averages, control, rest, warm_up);
@@ -243,12 +246,12 @@ extern "C" __global__ void moving_average_f64(
 // Exchanges the elements of all tensors of a list with those in a flat buffer: moving averages take the weights' place, and
 // give it back. table, tensor_of_block: see tensor_list.cuh. Blocks of 256 threads, one for each 4096 elements of a tensor.
 // Moves 4 elements for each element of a parameter.
-extern "C" __global__ void exchange_f32(
+extern "C" __global__ void __launch_bounds__(MAP_BLOCK) exchange_f32(
     const long long* __restrict__ table, const int* __restrict__ tensor_of_block, float* __restrict__ flat) {
     exchange(table, tensor_of_block, flat);
 }
 
-extern "C" __global__ void exchange_f64(
+extern "C" __global__ void __launch_bounds__(MAP_BLOCK) exchange_f64(
     const long long* __restrict__ table, const int* __restrict__ tensor_of_block, double* __restrict__ flat) {
     exchange(table, tensor_of_block, flat);
 }

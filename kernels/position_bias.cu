@@ -1,4 +1,5 @@
 // Gathers a table of biases by relative offset into a bias for every pair of positions: what attention adds to its scores.
+#include "blocks.cuh"
 
 namespace {
 
@@ -24,12 +25,12 @@ __device__ __forceinline__ void gather(
 
 // table [(2 d0 - 1)(2 d1 - 1)(2 d2 - 1), heads]; bias [heads, n, n] with n = d0 d1 d2, query before key. Grid (n, n over the
 // threads). Writes 4 heads n^2 bytes.
-extern "C" __global__ void position_bias_f32(
+extern "C" __global__ void __launch_bounds__(POSITION_BLOCK) position_bias_f32(
     const float* __restrict__ table, float* __restrict__ bias, int heads, int n, int d0, int d1, int d2) {
     gather<float>(table, bias, heads, n, d0, d1, d2);
 }
 
-extern "C" __global__ void position_bias_f64(
+extern "C" __global__ void __launch_bounds__(POSITION_BLOCK) position_bias_f64(
     const double* __restrict__ table, double* __restrict__ bias, int heads, int n, int d0, int d1, int d2) {
     gather<double>(table, bias, heads, n, d0, d1, d2);
 }

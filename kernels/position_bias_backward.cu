@@ -1,4 +1,5 @@
 // The gradient of kernels/position_bias.cu: every row of the table gets the sum over the pairs of positions that looked it up.
+#include "blocks.cuh"
 
 namespace {
 
@@ -41,12 +42,12 @@ __device__ __forceinline__ void sum_pairs(
 // dtable[offset, head] = the sum of gradient[head, query, key] over the pairs at that offset; gradient [heads, n, n] with
 // n = d0 d1 d2, dtable [(2 d0 - 1)(2 d1 - 1)(2 d2 - 1), heads]. Grid (offsets along the first two axes, offsets along the last over
 // the threads along x, heads over those along y). Reads 4 heads n^2 bytes.
-extern "C" __global__ void position_bias_backward_f32(
+extern "C" __global__ void __launch_bounds__(POSITION_BLOCK) position_bias_backward_f32(
     const float* __restrict__ gradient, float* __restrict__ dtable, int heads, int n, int d0, int d1, int d2) {
     sum_pairs<float>(gradient, dtable, heads, n, d0, d1, d2);
 }
 
-extern "C" __global__ void position_bias_backward_f64(
+extern "C" __global__ void __launch_bounds__(POSITION_BLOCK) position_bias_backward_f64(
     const double* __restrict__ gradient, double* __restrict__ dtable, int heads, int n, int d0, int d1, int d2) {
     sum_pairs<double>(gradient, dtable, heads, n, d0, d1, d2);
 }

@@ -1,6 +1,7 @@
 // Random numbers from counters: element e of a stream is a function of (seed, purpose, e), computed where it is needed.
 // Everything is IEEE arithmetic with its rounding spelled out (no approximate instruction, nothing left to contract), so
 // that a GPU and the virtual device give the same bits.
+#include "blocks.cuh"
 #include "common.cuh"
 #include "philox.cuh"
 
@@ -115,29 +116,29 @@ __device__ __forceinline__ void generate(
 }  // namespace
 
 // y [n]: standard normal numbers, elements offset .. offset + n - 1 of the stream (seed, purpose). Moves n elements.
-extern "C" __global__ void random_normal_f32(
+extern "C" __global__ void __launch_bounds__(MAP_BLOCK) random_normal_f32(
     float* __restrict__ y, long long seed, long long purpose, long long offset, int n) {
     generate(y, seed, purpose, offset, n, Normal{});
 }
 
-extern "C" __global__ void random_normal_f64(
+extern "C" __global__ void __launch_bounds__(MAP_BLOCK) random_normal_f64(
     double* __restrict__ y, long long seed, long long purpose, long long offset, int n) {
     generate(y, seed, purpose, offset, n, Normal{});
 }
 
 // y [n]: numbers low + range * u with u uniform in [0, 1), as above. Moves n elements.
-extern "C" __global__ void random_uniform_f32(
+extern "C" __global__ void __launch_bounds__(MAP_BLOCK) random_uniform_f32(
     float* __restrict__ y, float low, float range, long long seed, long long purpose, long long offset, int n) {
     generate(y, seed, purpose, offset, n, Uniform{low, range});
 }
 
-extern "C" __global__ void random_uniform_f64(
+extern "C" __global__ void __launch_bounds__(MAP_BLOCK) random_uniform_f64(
     double* __restrict__ y, float low, float range, long long seed, long long purpose, long long offset, int n) {
     generate(y, seed, purpose, offset, n, Uniform{low, range});
 }
 
 // y [4n]: the words of counters first .. first + n - 1, for tests against published vectors. Moves 16n bytes.
-extern "C" __global__ void random_bits_u32(
+extern "C" __global__ void __launch_bounds__(WARP_SIZE) random_bits_u32(
     unsigned* __restrict__ y, long long seed, long long purpose, long long first, int n) {
     const int i = blockIdx.x * blockDim.x + threadIdx.x;
     if (i < n) {

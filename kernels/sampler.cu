@@ -1,5 +1,6 @@
 // The sampler's arithmetic: timestep embedding, one step of DDPM, DDIM or a solver of the reverse equation, frame 0 put back. The
 // schedule's tables and the timestep lie in device memory, so that one captured sequence of launches serves every step.
+#include "blocks.cuh"
 #include "latent_video.cuh"
 #include "root.cuh"
 
@@ -49,14 +50,16 @@ __device__ __forceinline__ void embed(const T* __restrict__ timestep, T* __restr
 
 // Sinusoidal embedding (Vaswani et al. 2017, in the order of Ho et al. 2020): timestep [batch] -> y [batch, 2 half], sines then
 // cosines of t exp(-log(10000) k / (half - 1)); half > 1. Writes 2 batch half elements. Grid: batch x half threads.
-extern "C" __global__ void timestep_embedding_f32(const float* __restrict__ timestep, float* __restrict__ y, int batch, int half)
+extern "C" __global__ void __launch_bounds__(MAP_BLOCK) timestep_embedding_f32(
+    const float* __restrict__ timestep, float* __restrict__ y, int batch, int half)
 {
     embed<float>(timestep, y, batch, half);
 }
 
 // Sinusoidal embedding (Vaswani et al. 2017, in the order of Ho et al. 2020): timestep [batch] -> y [batch, 2 half], sines then
 // cosines of t exp(-log(10000) k / (half - 1)); half > 1. Writes 2 batch half elements. Grid: batch x half threads.
-extern "C" __global__ void timestep_embedding_f64(const double* __restrict__ timestep, double* __restrict__ y, int batch, int half)
+extern "C" __global__ void __launch_bounds__(MAP_BLOCK) timestep_embedding_f64(
+    const double* __restrict__ timestep, double* __restrict__ y, int batch, int half)
 {
     embed<double>(timestep, y, batch, half);
 }
@@ -111,7 +114,7 @@ __device__ __forceinline__ void ddpm(
 // becomes picture [batch, frameElements] unless that is null. t is stepIndex [1 or batch] (stepStride 0 or 1), or stepValue
 // [batch] where stepIndex is null, and is held inside the tables [steps]. Moves 4 elements an element. Grid: (frameElements,
 // batch x frames).
-extern "C" __global__ void ddpm_step_f32(
+extern "C" __global__ void __launch_bounds__(MAP_BLOCK) ddpm_step_f32(
     const float* __restrict__ x, const float* __restrict__ eps, const float* __restrict__ noise, const float* __restrict__ picture,
     const int* __restrict__ stepIndex, const float* __restrict__ stepValue, const float* __restrict__ betas,
     const float* __restrict__ sqrtRecipAlphas, const float* __restrict__ sqrtOneMinusAlphasCumprod,
@@ -127,7 +130,7 @@ extern "C" __global__ void ddpm_step_f32(
 // becomes picture [batch, frameElements] unless that is null. t is stepIndex [1 or batch] (stepStride 0 or 1), or stepValue
 // [batch] where stepIndex is null, and is held inside the tables [steps]. Moves 4 elements an element. Grid: (frameElements,
 // batch x frames).
-extern "C" __global__ void ddpm_step_f64(
+extern "C" __global__ void __launch_bounds__(MAP_BLOCK) ddpm_step_f64(
     const double* __restrict__ x, const double* __restrict__ eps, const double* __restrict__ noise, const double* __restrict__ picture,
     const int* __restrict__ stepIndex, const double* __restrict__ stepValue, const double* __restrict__ betas,
     const double* __restrict__ sqrtRecipAlphas, const double* __restrict__ sqrtOneMinusAlphasCumprod,
@@ -174,7 +177,7 @@ __device__ __forceinline__ void ddim(
 // x0 + sqrt(1 - abar_p - sigma^2) eps + sigma noise, sigma = eta sqrt((1 - abar_p) / (1 - abar_t)) sqrt(1 - abar_t / abar_p). A
 // previous step below 0 is the clean end (abar_p = 1). noise may be null (eta 0). Shapes, frame 0 and steps as in ddpm_step; the
 // previous step is given as the step is. Moves 3 or 4 elements an element. Grid: (frameElements, batch x frames).
-extern "C" __global__ void ddim_step_f32(
+extern "C" __global__ void __launch_bounds__(MAP_BLOCK) ddim_step_f32(
     const float* __restrict__ x, const float* __restrict__ eps, const float* __restrict__ noise, const float* __restrict__ picture,
     const int* __restrict__ stepIndex, const float* __restrict__ stepValue, const int* __restrict__ previousIndex,
     const float* __restrict__ previousValue, const float* __restrict__ alphasCumprod, float* __restrict__ y, int frames, int frameElements,
@@ -189,7 +192,7 @@ extern "C" __global__ void ddim_step_f32(
 // x0 + sqrt(1 - abar_p - sigma^2) eps + sigma noise, sigma = eta sqrt((1 - abar_p) / (1 - abar_t)) sqrt(1 - abar_t / abar_p). A
 // previous step below 0 is the clean end (abar_p = 1). noise may be null (eta 0). Shapes, frame 0 and steps as in ddpm_step; the
 // previous step is given as the step is. Moves 3 or 4 elements an element. Grid: (frameElements, batch x frames).
-extern "C" __global__ void ddim_step_f64(
+extern "C" __global__ void __launch_bounds__(MAP_BLOCK) ddim_step_f64(
     const double* __restrict__ x, const double* __restrict__ eps, const double* __restrict__ noise, const double* __restrict__ picture,
     const int* __restrict__ stepIndex, const double* __restrict__ stepValue, const int* __restrict__ previousIndex,
     const double* __restrict__ previousValue, const double* __restrict__ alphasCumprod, double* __restrict__ y, int frames, int frameElements,
@@ -238,7 +241,7 @@ __device__ __forceinline__ void multistep(
 // coefficients [steps, columns]. 1 / sqrt(abar) and -sqrt(1 / abar - 1) make the clean video of the noise; sqrt(1 - abar) and
 // sqrt(abar) the noise of the velocity. Shapes and steps as in ddpm_step. Moves 3 elements an element. Grid: (frameElements, batch x
 // frames).
-extern "C" __global__ void reparametrize_f32(
+extern "C" __global__ void __launch_bounds__(MAP_BLOCK) reparametrize_f32(
     const float* __restrict__ x, const float* __restrict__ prediction, const int* __restrict__ stepIndex,
     const float* __restrict__ coefficients, float* __restrict__ y, int frames, int frameElements, int stepStride, int steps, int columns)
 {
@@ -249,7 +252,7 @@ extern "C" __global__ void reparametrize_f32(
 // coefficients [steps, columns]. 1 / sqrt(abar) and -sqrt(1 / abar - 1) make the clean video of the noise; sqrt(1 - abar) and
 // sqrt(abar) the noise of the velocity. Shapes and steps as in ddpm_step. Moves 3 elements an element. Grid: (frameElements, batch x
 // frames).
-extern "C" __global__ void reparametrize_f64(
+extern "C" __global__ void __launch_bounds__(MAP_BLOCK) reparametrize_f64(
     const double* __restrict__ x, const double* __restrict__ prediction, const int* __restrict__ stepIndex,
     const double* __restrict__ coefficients, double* __restrict__ y, int frames, int frameElements, int stepStride, int steps, int columns)
 {
@@ -259,7 +262,7 @@ extern "C" __global__ void reparametrize_f64(
 // A step of a solver that remembers one step: y = c x + d clean + e before, with c, d, e the last three of the step's five coefficients
 // [steps, 5]; clean is what reparametrize made of the noise, before what it made at the step before or null, where e counts as 0.
 // Shapes, frame 0 and steps as in ddpm_step. Moves 3 or 4 elements an element. Grid: (frameElements, batch x frames).
-extern "C" __global__ void multistep_f32(
+extern "C" __global__ void __launch_bounds__(MAP_BLOCK) multistep_f32(
     const float* __restrict__ x, const float* __restrict__ clean, const float* __restrict__ before, const float* __restrict__ picture,
     const int* __restrict__ stepIndex, const float* __restrict__ coefficients, float* __restrict__ y, int frames, int frameElements,
     int stepStride, int steps)
@@ -270,7 +273,7 @@ extern "C" __global__ void multistep_f32(
 // A step of a solver that remembers one step: y = c x + d clean + e before, with c, d, e the last three of the step's five coefficients
 // [steps, 5]; clean is what reparametrize made of the noise, before what it made at the step before or null, where e counts as 0.
 // Shapes, frame 0 and steps as in ddpm_step. Moves 3 or 4 elements an element. Grid: (frameElements, batch x frames).
-extern "C" __global__ void multistep_f64(
+extern "C" __global__ void __launch_bounds__(MAP_BLOCK) multistep_f64(
     const double* __restrict__ x, const double* __restrict__ clean, const double* __restrict__ before, const double* __restrict__ picture,
     const int* __restrict__ stepIndex, const double* __restrict__ coefficients, double* __restrict__ y, int frames, int frameElements,
     int stepStride, int steps)
@@ -290,14 +293,16 @@ __device__ __forceinline__ void put_first_frame(const T* __restrict__ picture, T
 
 // Overwrites frame 0 of x [batch, frames, frameElements] with picture [batch, frameElements], in place: before the first step.
 // Moves 2 batch frameElements elements. Grid: (frameElements, batch).
-extern "C" __global__ void first_frame_f32(const float* __restrict__ picture, float* __restrict__ x, int frames, int frameElements)
+extern "C" __global__ void __launch_bounds__(MAP_BLOCK) first_frame_f32(
+    const float* __restrict__ picture, float* __restrict__ x, int frames, int frameElements)
 {
     put_first_frame<float>(picture, x, frames, frameElements);
 }
 
 // Overwrites frame 0 of x [batch, frames, frameElements] with picture [batch, frameElements], in place: before the first step.
 // Moves 2 batch frameElements elements. Grid: (frameElements, batch).
-extern "C" __global__ void first_frame_f64(const double* __restrict__ picture, double* __restrict__ x, int frames, int frameElements)
+extern "C" __global__ void __launch_bounds__(MAP_BLOCK) first_frame_f64(
+    const double* __restrict__ picture, double* __restrict__ x, int frames, int frameElements)
 {
     put_first_frame<double>(picture, x, frames, frameElements);
 }

@@ -1,6 +1,7 @@
 // Sums over the rows of a matrix: the gradient of whatever was repeated for every row (biases, gains, broadcast rows).
 // The order of a sum depends on the matrix's shape alone: never an atomic. Sums are in double: a bias before a norm has a gradient
 // of zero, and what is left of it is the rounding of the sum.
+#include "blocks.cuh"
 #include "common.cuh"
 
 // Rows that one block sums, 32 for each of its 8 warps. A taller matrix takes another pass over the blocks' results.
@@ -38,18 +39,22 @@ __device__ __forceinline__ void sum_rows(const From* __restrict__ x, To* __restr
 // y[c, :] = the sum of rows [256 c, 256 c + 256) of x; x [rows, columns], y [ceil(rows / 256), columns]. Blocks of (32, 8)
 // threads over (columns, chunks). Moves rows * columns elements. The first pass over a tall matrix of float leaves double, the
 // last one makes float of it.
-extern "C" __global__ void sum_rows_f32(const float* __restrict__ x, float* __restrict__ y, int rows, int columns) {
+extern "C" __global__ void __launch_bounds__(WARP_ROWS_BLOCK) sum_rows_f32(
+    const float* __restrict__ x, float* __restrict__ y, int rows, int columns) {
     sum_rows(x, y, rows, columns);
 }
 
-extern "C" __global__ void sum_rows_f32_to_f64(const float* __restrict__ x, double* __restrict__ y, int rows, int columns) {
+extern "C" __global__ void __launch_bounds__(WARP_ROWS_BLOCK) sum_rows_f32_to_f64(
+    const float* __restrict__ x, double* __restrict__ y, int rows, int columns) {
     sum_rows(x, y, rows, columns);
 }
 
-extern "C" __global__ void sum_rows_f64_to_f32(const double* __restrict__ x, float* __restrict__ y, int rows, int columns) {
+extern "C" __global__ void __launch_bounds__(WARP_ROWS_BLOCK) sum_rows_f64_to_f32(
+    const double* __restrict__ x, float* __restrict__ y, int rows, int columns) {
     sum_rows(x, y, rows, columns);
 }
 
-extern "C" __global__ void sum_rows_f64(const double* __restrict__ x, double* __restrict__ y, int rows, int columns) {
+extern "C" __global__ void __launch_bounds__(WARP_ROWS_BLOCK) sum_rows_f64(
+    const double* __restrict__ x, double* __restrict__ y, int rows, int columns) {
     sum_rows(x, y, rows, columns);
 }

@@ -1,5 +1,6 @@
 // What a training step of the diffusion model starts from: a latent video with as much noise as its timestep says, and what the
 // network shall find in it, its noise or its velocity. The schedule's tables and the timesteps lie in device memory.
+#include "blocks.cuh"
 #include "latent_video.cuh"
 
 namespace {
@@ -32,7 +33,7 @@ __device__ __forceinline__ void add_noise(
 // sqrt(1 - abar_t) x (Salimans and Ho 2022, appendix D). Frame 0, the picture, stays clean: y = x, target = 0. t is timesteps
 // [1 or batch] (step_stride 0 or 1) and is held inside the tables [steps]. Moves 4 elements an element. Grid: (frame_elements,
 // batch x frames).
-extern "C" __global__ void add_noise_f32(
+extern "C" __global__ void __launch_bounds__(MAP_BLOCK) add_noise_f32(
     const float* __restrict__ x, const float* __restrict__ noise, const int* __restrict__ timesteps,
     const float* __restrict__ sqrt_alphas_cumprod, const float* __restrict__ sqrt_one_minus_alphas_cumprod, float* __restrict__ y,
     float* __restrict__ target, int frames, int frame_elements, int step_stride, int steps, int velocity) {
@@ -41,7 +42,7 @@ extern "C" __global__ void add_noise_f32(
         steps, velocity);
 }
 
-extern "C" __global__ void add_noise_f64(
+extern "C" __global__ void __launch_bounds__(MAP_BLOCK) add_noise_f64(
     const double* __restrict__ x, const double* __restrict__ noise, const int* __restrict__ timesteps,
     const double* __restrict__ sqrt_alphas_cumprod, const double* __restrict__ sqrt_one_minus_alphas_cumprod, double* __restrict__ y,
     double* __restrict__ target, int frames, int frame_elements, int step_stride, int steps, int velocity) {

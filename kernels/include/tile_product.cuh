@@ -59,6 +59,9 @@ struct TileShape
     static const int THREADS = ROW_THREADS * COL_THREADS;
     // One vector of padding keeps vectors aligned and lets fragments of neighbouring k start in different banks.
     static const int ROW_PITCH = ROWS + V, COL_PITCH = COLS + V;
+    // Pairs of steps of k that are unrolled. The largest tile has two blocks of 256 threads a multiprocessor, and so 128 registers
+    // a thread, half of them sums: with more operands under way than a pair's, it would spill.
+    static const int UNROLL = ROWS * COLS > 64 * 64 ? 1 : DEPTH / 2;
     static_assert(DEPTH % V == 0 && THREAD_ROWS % V == 0 && THREAD_COLS % V == 0, "whole vectors only");
 };
 
@@ -259,7 +262,7 @@ struct Accumulator
     __device__ __forceinline__ void multiply(const T (*a)[S::ROW_PITCH], const T (*b)[S::COL_PITCH])
     {
         const unsigned row = threadIdx.x / S::COL_THREADS * S::V, col = threadIdx.x % S::COL_THREADS * S::V;
-#pragma unroll
+#pragma unroll S::UNROLL
         for (int k0 = 0; k0 < S::DEPTH; k0 += 2)
         {
             // Two steps of k at a time, and each sum takes both before the next: that halves how often a sum is fetched and put

@@ -435,12 +435,12 @@ public static partial class Ops
 
         public int RowsPerAppliedChunk => RowsPerStep * AppliedSteps;
 
-        public static GroupNormWalk Choose(int c, int channelsPerGroup, int vector)
+        public static GroupNormWalk Choose(int c, int channelsPerGroup, int vector, int maxThreads = MaxThreads)
         {
             var lanes = c / vector;
-            if (lanes > MaxThreads)
+            if (lanes > maxThreads)
             {
-                var tile = MaxThreads * vector / channelsPerGroup * channelsPerGroup;
+                var tile = maxThreads * vector / channelsPerGroup * channelsPerGroup;
                 return new(tile, CeilingDivide(c, tile), 1, CeilingDivide(tile / vector, WarpSize));
             }
 

@@ -191,10 +191,12 @@ public static partial class Ops
         where T : unmanaged
     {
         const int FinishingWarps = 8;
+        const int MaxVectorThreads = 512;
         var (b, c) = (x.Shape[0], x.Shape[-1]);
         var n = (int)x.Shape.CountBetween(1, x.Shape.Rank - 1);
         var vectors = c / groups % 4 == 0;
-        var walk = GroupNormWalk.Choose(c, c / groups, vectors ? 4 : 1);
+        // A thread's channels are its own all the way, so a row cut into narrower tiles gives the same sums.
+        var walk = GroupNormWalk.Choose(c, c / groups, vectors ? 4 : 1, vectors ? MaxVectorThreads : GroupNormWalk.MaxThreads);
         var rowsPerChunk = walk.RowsPerSumChunk(n);
         var chunks = CeilingDivide(n, rowsPerChunk);
         using var partials = TensorScope.Detach(Tensor.Empty(x.Context, [b, chunks, 2, c], DType.Float64));

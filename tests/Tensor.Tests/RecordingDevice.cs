@@ -24,6 +24,9 @@ public sealed class RecordingDevice : GpuDevice
     /// <summary>The same, each as often as it was launched, in order.</summary>
     public List<string> Launches { get; } = [];
 
+    /// <summary>Threads of the smallest and of the largest block that each kernel was launched with.</summary>
+    public Dictionary<string, (long Smallest, long Largest)> Blocks { get; } = new(StringComparer.Ordinal);
+
     /// <inheritdoc/>
     public override string Kind => _inner.Kind;
 
@@ -137,6 +140,10 @@ public sealed class RecordingDevice : GpuDevice
         {
             device.Launched.Add(Name);
             device.Launches.Add(Name);
+            var threads = shape.Block.Count;
+            device.Blocks[Name] = device.Blocks.TryGetValue(Name, out var before)
+                ? (Math.Min(before.Smallest, threads), Math.Max(before.Largest, threads))
+                : (threads, threads);
             inner.Launch(Unwrap(stream), shape, parameters);
         }
     }

@@ -1,5 +1,5 @@
 // kernels build: compiles the CUDA sources into the PTX that the program carries. For people who change kernels, as are its
-// sisters: which PTX is stale, and how long a kernel's first launch takes.
+// sisters: what their machine code takes of a GPU, which PTX is stale, and how long a kernel's first launch takes.
 using System.CommandLine;
 using System.Diagnostics;
 using System.Globalization;
@@ -20,6 +20,9 @@ internal static class KernelsCommand
         build.SetAction(_ => Build(screen));
         var command = new Command("kernels", "Work on the kernels of a source tree.") { Hidden = true };
         command.Subcommands.Add(build);
+        var report = new Command("report", "Compile kernels/*.cu to machine code, and write docs/kernels.tsv and docs/kernels.md: registers, memory, occupancy.");
+        report.SetAction(_ => Report(screen));
+        command.Subcommands.Add(report);
         var check = new Command("check", "Name the kernels that differ from the shipped PTX, and so must be compiled where they run.");
         check.SetAction(_ => Check(screen));
         command.Subcommands.Add(check);
@@ -73,7 +76,20 @@ internal static class KernelsCommand
         return files.Count == 0 ? ExitCode.Success : ExitCode.Negative;
     }
 
-    private static int Build(Screen screen)
+    private static int Build(Screen screen) => Compile(screen, tree =>
+    {
+        var changes = ShippedKernels.Build(tree, screen.WriteLine);
+        screen.WriteLine(changes == 0 ? "All shipped PTX matches its source." : $"{changes} files changed; build the program again.");
+    });
+
+    private static int Report(Screen screen) => Compile(screen, tree =>
+    {
+        var changes = KernelReport.Build(tree, screen.WriteLine);
+        screen.WriteLine(changes == 0 ? "The report on the kernels' machine code is up to date." : $"Written: {KernelReport.TablePath}, {KernelReport.DocumentPath}.");
+    });
+
+    /// <summary>What needs a source tree and the compiler.</summary>
+    private static int Compile(Screen screen, Action<string> work)
     {
         var tree = Places.WorkingTree() ?? throw new UserError(ExitCode.Input, "there is no source tree here", "change into a clone of the repository");
         if (!Nvrtc.IsAvailable)
@@ -83,14 +99,17 @@ internal static class KernelsCommand
 
         try
         {
-            var changes = ShippedKernels.Build(tree, screen.WriteLine);
-            screen.WriteLine(changes == 0 ? "All shipped PTX matches its source." : $"{changes} files changed; build the program again.");
+            work(tree);
             return ExitCode.Success;
         }
         catch (KernelCompilationException e)
         {
             screen.Note(e.Log);
             throw new UserError(ExitCode.Input, $"{e.File} does not compile", cause: e);
+        }
+        catch (Exception e) when (e is CubinException or InvalidDataException or InvalidOperationException)
+        {
+            throw new UserError(ExitCode.Input, e.Message, cause: e);
         }
     }
 }

@@ -68,7 +68,15 @@ public static class Nvrtc
     /// <returns>PTX text without the closing zero, or a cubin.</returns>
     /// <exception cref="KernelCompilationException">The source has errors; the message shows each with its line.</exception>
     /// <exception cref="InvalidOperationException">NVRTC is missing.</exception>
-    public static unsafe byte[] Compile(SourceText file, IReadOnlyList<SourceText> headers, IReadOnlyList<string> options)
+    public static byte[] Compile(SourceText file, IReadOnlyList<SourceText> headers, IReadOnlyList<string> options) =>
+        Compile(file, headers, options, out _);
+
+    /// <inheritdoc cref="Compile(SourceText, IReadOnlyList{SourceText}, IReadOnlyList{string})"/>
+    /// <param name="file">The source and its name, for messages.</param>
+    /// <param name="headers">The headers, by the names in <c>#include</c>.</param>
+    /// <param name="options">The compiler's options.</param>
+    /// <param name="log">What the compiler said: warnings, and what options asked it to tell.</param>
+    public static unsafe byte[] Compile(SourceText file, IReadOnlyList<SourceText> headers, IReadOnlyList<string> options, out string log)
     {
         Require();
         var result = NvrtcNative.CreateProgram(
@@ -77,9 +85,9 @@ public static class Nvrtc
         {
             Check(result, "nvrtcCreateProgram");
             result = NvrtcNative.CompileProgram(program, options.Count, [.. options]);
+            log = ReadLog(program);
             if (result != NvrtcNative.Success)
             {
-                var log = ReadLog(program);
                 throw new KernelCompilationException(
                     file.Name, NvrtcLog.Explain(file, headers, log, NvrtcNative.ErrorString(result)), log);
             }

@@ -1,5 +1,5 @@
-// The limits of each compute capability, from the CUDA C++ Programming Guide's table "Technical Specifications per Compute
-// Capability", and what follows from them: how many blocks one multiprocessor holds.
+// The limits of each compute capability that a virtual device can take, and what follows from them: how many blocks one
+// multiprocessor holds.
 using System.Collections.Frozen;
 using FashionFlow.Gpu;
 
@@ -25,17 +25,11 @@ public sealed record DeviceLimits(
     /// <summary>Multiprocessors that every virtual device reports, whatever the host.</summary>
     public const int MultiprocessorCount = 4;
 
-    private const int KiB = 1024;
-
-    private static readonly FrozenDictionary<int, DeviceLimits> Table = new DeviceLimits[]
-    {
-        new(new(7, 0), 96 * KiB, 96 * KiB, 2048, 32, 0, 256),
-        new(new(7, 5), 64 * KiB, 64 * KiB, 1024, 16, 0, 256),
-        new(new(8, 0), 164 * KiB, 163 * KiB, 2048, 32, KiB, 128),
-        new(new(8, 6), 100 * KiB, 99 * KiB, 1536, 16, KiB, 128),
-        new(new(8, 9), 100 * KiB, 99 * KiB, 1536, 24, KiB, 128),
-        new(new(9, 0), 228 * KiB, 227 * KiB, 2048, 32, KiB, 128),
-    }.ToFrozenDictionary(limits => limits.ComputeCapability.Number);
+    private static readonly FrozenDictionary<int, DeviceLimits> Table = MultiprocessorLimits.All
+        .Select(of => new DeviceLimits(
+            of.ComputeCapability, of.SharedMemory, of.SharedMemoryPerBlock, of.Warps * MultiprocessorLimits.WarpSize, of.Blocks, of.ReservedSharedMemory,
+            of.SharedMemoryUnit))
+        .ToFrozenDictionary(limits => limits.ComputeCapability.Number);
 
     /// <summary>The compute capabilities that a virtual device can take, ascending.</summary>
     public static IReadOnlyList<ComputeCapability> Supported { get; } =
@@ -54,14 +48,7 @@ public sealed record DeviceLimits(
     /// <param name="threadsPerBlock">Threads a block; whole warps are allotted.</param>
     /// <param name="sharedMemory">Static and dynamic shared memory a block in bytes.</param>
     public int ResidentBlocks(int threadsPerBlock, int sharedMemory)
-    {
-        var warps = (threadsPerBlock + 31) / 32;
-        var byThreads = ThreadsPerMultiprocessor / 32 / warps;
-        var allotted = sharedMemory + ReservedSharedMemoryPerBlock;
-        allotted = (allotted + SharedMemoryGranularity - 1) / SharedMemoryGranularity * SharedMemoryGranularity;
-        var byMemory = allotted == 0 ? BlocksPerMultiprocessor : SharedMemoryPerMultiprocessor / allotted;
-        return Math.Min(BlocksPerMultiprocessor, Math.Min(byThreads, byMemory));
-    }
+        => Occupancy.Of(MultiprocessorLimits.Of(ComputeCapability.Number), threadsPerBlock, registers: 0, sharedMemory).Blocks;
 
     /// <summary>The properties that a virtual device with these limits reports.</summary>
     internal DeviceProperties ToProperties(long totalMemory) => new()
