@@ -1,4 +1,5 @@
-// A row of channels of a video, shifted, normalised or both: the bodies of chan_layer_norm.cu.
+// A row of channels of a video, shifted, normalised or both: the bodies of chan_layer_norm.cu and
+// chan_layer_norm_half.cu.
 #pragma once
 
 #include "common.cuh"

@@ -61,5 +61,5 @@ __device__ __forceinline__ void convolve_tile(
         weights.put(tiles.b[current]);
         __syncthreads();
     }
-    accumulator.finish(y, bias, residual, outChannels, firstRow, firstCol, rows, outChannels, S::Number(1), S::Number(1), epilogue);
+    accumulator.finish(y, bias, residual, outChannels, firstRow, firstCol, rows, outChannels, typename S::Number(1), typename S::Number(1), epilogue);
 }

@@ -19,6 +19,7 @@ struct half {
 
     // To nearest, ties to even; from 65520 on infinity. A NaN stays one.
     __device__ __forceinline__ explicit half(float x) { asm("cvt.rn.f16.f32 %0, %1;" : "=h"(bits) : "f"(x)); }
+    half(double) = delete;  // by way of float it would be rounded twice
 
     __device__ __forceinline__ operator float() const {
         float x;
@@ -40,13 +41,14 @@ struct bfloat16 {
     }
 
     // To nearest, ties to even, by adding half of the last place that stays (a little less where ties go down). In a NaN the sum
-    // could carry into the sign: it keeps its upper half instead, made quiet. sm_70 has no instruction for it; sm_80's gives the
+    // could carry into the sign: it keeps its upper half instead, made quiet. sm_70 has no instruction for this; sm_80's gives the
     // same numbers.
     __device__ __forceinline__ explicit bfloat16(float x) {
         const unsigned all = __float_as_uint(x);
         const unsigned rounded = (all + 0x7fffu + (all >> 16 & 1u)) >> 16;
         bits = static_cast<unsigned short>(x != x ? all >> 16 | 0x40u : rounded);
     }
+    bfloat16(double) = delete;  // by way of float it would be rounded twice
 
     __device__ __forceinline__ operator float() const { return __uint_as_float(static_cast<unsigned>(bits) << 16); }
 };

@@ -56,6 +56,12 @@ internal unsafe struct HalfOperands
         var type = _type;
         var source = (ushort*)from.Address;
         var floats = (float*)to.Address;
+        // Rows without gaps are one.
+        if (stride == columns && toStride == columns)
+        {
+            (rows, columns) = (1, rows * columns);
+        }
+
         InPieces(rows, columns, (row, first, count) => Widen(type, source + (row * stride) + first, floats + (row * toStride) + first, count));
     }
 
@@ -65,6 +71,12 @@ internal unsafe struct HalfOperands
         var type = _type;
         var floats = (float*)from.Address;
         var result = (ushort*)to.Address;
+        // Rows without gaps are one.
+        if (fromStride == columns && stride == columns)
+        {
+            (rows, columns) = (1, rows * columns);
+        }
+
         InPieces(rows, columns, (row, first, count) => Narrow(type, floats + (row * fromStride) + first, result + (row * stride) + first, count));
     }
 
