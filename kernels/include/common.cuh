@@ -6,7 +6,7 @@
 #define WARP_SIZE 32
 #define FULL_WARP 0xffffffffu
 
-// Four consecutive elements; one 16-byte access for float, two for double, one of 8 bytes for elements of two bytes.
+// Four consecutive elements; one 16-byte access for float, two for double.
 template <typename T>
 struct Four {
     T x, y, z, w;
@@ -30,15 +30,6 @@ __device__ __forceinline__ void store4(float* p, Four<float> v) {
 __device__ __forceinline__ void store4(double* p, Four<double> v) {
     reinterpret_cast<double2*>(p)[0] = make_double2(v.x, v.y);
     reinterpret_cast<double2*>(p)[1] = make_double2(v.z, v.w);
-}
-
-__device__ __forceinline__ Four<unsigned short> load4(const unsigned short* p) {
-    const ushort4 v = *reinterpret_cast<const ushort4*>(p);
-    return {v.x, v.y, v.z, v.w};
-}
-
-__device__ __forceinline__ void store4(unsigned short* p, Four<unsigned short> v) {
-    *reinterpret_cast<ushort4*>(p) = make_ushort4(v.x, v.y, v.z, v.w);
 }
 
 // Sum over a warp in a fixed tree (16, 8, 4, 2, 1); every lane gets it. All 32 lanes must take part.

@@ -50,7 +50,7 @@ public sealed class AttentionCases : IOperatorCases
         : [@case];
 
     /// <summary>In half types, both products and the softmax between them are float's.</summary>
-    private static IEnumerable<OperatorCase> InHalfTypes(OperatorCase @case) =>
+    private static IEnumerable<OperatorCase> FloatThenHalf(OperatorCase @case) =>
     [
         @case with { Types = [DType.Float32, DType.Float64] },
         @case with { Name = $"{@case.Name}, half types", Kernels = ["softmax_f32"], Types = [DType.Float16, DType.BFloat16] },
@@ -60,9 +60,9 @@ public sealed class AttentionCases : IOperatorCases
     [
         .. from backend in (MatmulBackend[])[MatmulBackend.Library, MatmulBackend.Kernels]
            from bias in (bool[])[false, true]
-           from @case in InHalfTypes(Tokens("softmax", b: 2, nq: 129, nk: 130, heads: 1, d: 130, bias, backend: backend))
+           from @case in FloatThenHalf(Tokens("softmax", b: 2, nq: 129, nk: 130, heads: 1, d: 130, bias, backend: backend))
            select @case,
-        .. InHalfTypes(Tokens("softmax", b: 1, nq: 130, nk: 127, heads: 2, d: 132, bias: true, packed: true)),
+        .. FloatThenHalf(Tokens("softmax", b: 1, nq: 130, nk: 127, heads: 2, d: 132, bias: true, packed: true)),
         InBlocks(nq: 150, nk: 33, heads: 2, d: 9),
     ];
 
