@@ -27,7 +27,7 @@ __device__ __forceinline__ void store_tile(
 {
     const int row = firstRow + (int)(threadIdx.x / S::COL_THREADS * S::V);
     const int col = firstCol + (int)(threadIdx.x % S::COL_THREADS * S::V);
-    const bool vectors = aligned16(to) && cols % S::V == 0;
+    const bool vectors = is_vector_aligned(to) && cols % S::V == 0;
 #pragma unroll
     for (int i = 0; i < S::THREAD_ROWS; ++i)
     {
@@ -109,7 +109,7 @@ __device__ __forceinline__ void backward_data_tile(
         pixels.start(dy, firstRow, rows, outHeight, outWidth, outChannels, h.count, v.count, 1, 1, -h.skipped, -v.skipped);
         FetchAcrossK<T, S::COLS, S::COL_PITCH, S::DEPTH, S::THREADS> weights;
         weights.start(weight + (long long)(h.offset * kernelW + v.offset) * inChannels, pitch, firstCol, inChannels);
-        weights.vectors = weights.vectors && inChannels % S::V == 0 && aligned16(weight);
+        weights.vectors = weights.vectors && inChannels % S::V == 0 && is_vector_aligned(weight);
         const T* const firstTap = weights.base;
 
         pixels.fetch(0, 0, 0, outHeight, outWidth, outChannels);
@@ -169,7 +169,7 @@ struct FetchWindows
     __device__ __forceinline__ void start(const T* x, int firstCol, int window, int kernelW, int channels)
     {
         picture = x;
-        vectors = aligned16(x) && channels % V == 0;
+        vectors = is_vector_aligned(x) && channels % V == 0;
         // Columns beyond the last give results that are never stored: what they read need only lie in the picture, as all does.
         const int own = smaller(firstCol + (int)(threadIdx.x % PER_K * V), vectors ? window - V : window - 1);
         const int tap = own / channels;

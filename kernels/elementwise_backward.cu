@@ -32,7 +32,7 @@ struct ClampGradient {
 template <typename T>
 __device__ __forceinline__ void accumulate(T* __restrict__ y, const T* __restrict__ x, int n) {
     const int first = (blockIdx.x * blockDim.x + threadIdx.x) * 4;
-    if (first <= n - 4 && is_aligned16(x) && is_aligned16(y)) {
+    if (first <= n - 4 && is_vector_aligned(x) && is_vector_aligned(y)) {
         const Four<T> u = load4(y + first);
         const Four<T> v = load4(x + first);
         store4(y + first, {u.x + v.x, u.y + v.y, u.z + v.z, u.w + v.w});

@@ -31,8 +31,8 @@ __device__ __forceinline__ void finish_rows(
     const long long start = blockIdx.y * batch_stride + tile.row * stride;
     T* row = c + start;
     const T* added = residual == nullptr ? nullptr : residual + start;
-    const bool vectors = columns % 4 == 0 && stride % 4 == 0 && batch_stride % 4 == 0 && is_aligned16(c) && is_aligned16(bias)
-        && is_aligned16(residual);
+    const bool vectors = columns % 4 == 0 && stride % 4 == 0 && batch_stride % 4 == 0 && is_vector_aligned(c) && is_vector_aligned(bias)
+        && is_vector_aligned(residual);
     for_columns(
         tile, vectors,
         [=](int column) {

@@ -27,7 +27,7 @@ __device__ __forceinline__ void gate_rows_backward(
     const T* incoming = gradient + static_cast<long long>(row) * c;
     T* dvalue = dx + static_cast<long long>(row) * 2 * c;
     T* dgate = dvalue + c;
-    if (c % 4 == 0 && is_aligned16(x) && is_aligned16(gradient) && is_aligned16(dx)) {
+    if (c % 4 == 0 && is_vector_aligned(x) && is_vector_aligned(gradient) && is_vector_aligned(dx)) {
         each_of_row(0, c / 4, threadIdx.x, blockDim.x, [&](int i, bool) {
             const Four<T> v = load4(value + i * 4);
             const Four<T> g = load4(gate + i * 4);

@@ -15,7 +15,7 @@ __device__ __forceinline__ void concat_channels_backward(
         return;
     }
     const T* from = gradient + tile.row * (ca + cb);
-    const bool vectors = ca % 4 == 0 && cb % 4 == 0 && is_aligned16(gradient) && is_aligned16(da) && is_aligned16(db);
+    const bool vectors = ca % 4 == 0 && cb % 4 == 0 && is_vector_aligned(gradient) && is_vector_aligned(da) && is_vector_aligned(db);
     if (da != nullptr) {
         T* to = da + tile.row * ca;
         const RowTile left = {tile.row, tile.first, min(tile.end, ca)};
@@ -49,7 +49,7 @@ __device__ __forceinline__ void pad_channels(
     T* to = y + tile.row * channels;
     const int end = start + length;
     const bool vectors =
-        channels % 4 == 0 && start % 4 == 0 && length % 4 == 0 && is_aligned16(x) && is_aligned16(y);
+        channels % 4 == 0 && start % 4 == 0 && length % 4 == 0 && is_vector_aligned(x) && is_vector_aligned(y);
     for_columns(
         tile, vectors,
         [=](int column) {
@@ -76,7 +76,7 @@ __device__ __forceinline__ void upsample_nearest_2x_backward(
     const T* top = gradient + 2 * (tile.row + tile.row / w * w) * channels;
     const T* bottom = top + 2 * w * channels;
     for_columns(
-        tile, channels % 4 == 0 && is_aligned16(gradient) && is_aligned16(dx),
+        tile, channels % 4 == 0 && is_vector_aligned(gradient) && is_vector_aligned(dx),
         [=](int column) {
             const Four<T> a = load4(top + column);
             const Four<T> b = load4(top + column + channels);
@@ -127,7 +127,7 @@ __device__ __forceinline__ void max_pool_2x2_backward(
     const T* incoming = gradient + tile.row * channels;
     T* to = dx + first;
     for_columns(
-        tile, channels % 4 == 0 && is_aligned16(x) && is_aligned16(gradient) && is_aligned16(dx),
+        tile, channels % 4 == 0 && is_vector_aligned(x) && is_vector_aligned(gradient) && is_vector_aligned(dx),
         [=](int column) {
             const Four<T> a = load4(from + column);
             const Four<T> b = load4(from + column + channels);

@@ -24,7 +24,7 @@ __device__ __forceinline__ void squared_error_backward(
     const T* __restrict__ a, const T* __restrict__ b, const T* __restrict__ gradient, T* __restrict__ da, int n, T factor) {
     const T scale = T(2) * factor * gradient[0];
     const int first = (blockIdx.x * blockDim.x + threadIdx.x) * 4;
-    if (first <= n - 4 && is_aligned16(a) && is_aligned16(b) && is_aligned16(da)) {
+    if (first <= n - 4 && is_vector_aligned(a) && is_vector_aligned(b) && is_vector_aligned(da)) {
         const Four<T> u = load4(a + first);
         const Four<T> v = load4(b + first);
         store4(da + first, {scale * (u.x - v.x), scale * (u.y - v.y), scale * (u.z - v.z), scale * (u.w - v.w)});
@@ -128,7 +128,7 @@ template <typename T>
 __device__ __forceinline__ void repeat_scalar(const T* __restrict__ x, T* __restrict__ y, int n, T factor) {
     const T value = factor * x[0];
     const int first = (blockIdx.x * blockDim.x + threadIdx.x) * 4;
-    if (first <= n - 4 && is_aligned16(y)) {
+    if (first <= n - 4 && is_vector_aligned(y)) {
         store4(y + first, {value, value, value, value});
         return;
     }

@@ -28,7 +28,7 @@ __device__ __forceinline__ void sum_of_squares(const T* __restrict__ x, double* 
     double sum = 0;
     const auto add = [&](T value) { sum = fma(static_cast<double>(value), static_cast<double>(value), sum); };
     for_share(
-        min(n - start, LIST_CHUNK), is_aligned16(x),
+        min(n - start, LIST_CHUNK), is_vector_aligned(x),
         [&](int i) {
             const Four<T> v = load4(chunk + i);
             add(v.x);
@@ -94,7 +94,7 @@ __device__ __forceinline__ void adamw(
     T* v = squares + share.flat;
     T* p = share.values;
     for_share(
-        share.count, is_aligned16(p) && is_aligned16(g) && is_aligned16(m) && is_aligned16(v),
+        share.count, is_vector_aligned(p) && is_vector_aligned(g) && is_vector_aligned(m) && is_vector_aligned(v),
         [&](int i) {
             const Four<T> gradient = load4(g + i);
             Four<T> value = load4(p + i);
@@ -127,7 +127,7 @@ __device__ __forceinline__ void moving_average(
     const T* p = share.values;
     T* a = averages + share.flat;
     for_share(
-        share.count, is_aligned16(p) && is_aligned16(a),
+        share.count, is_vector_aligned(p) && is_vector_aligned(a),
         [&](int i) {
             const Four<T> value = load4(p + i);
             const Four<T> average = load4(a + i);
@@ -145,7 +145,7 @@ __device__ __forceinline__ void exchange(
     T* p = share.values;
     T* q = flat + share.flat;
     for_share(
-        share.count, is_aligned16(p) && is_aligned16(q),
+        share.count, is_vector_aligned(p) && is_vector_aligned(q),
         [&](int i) {
             const Four<T> value = load4(p + i);
             store4(p + i, load4(q + i));

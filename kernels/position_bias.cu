@@ -34,3 +34,9 @@ extern "C" __global__ void __launch_bounds__(POSITION_BLOCK) position_bias_f64(
     const double* __restrict__ table, double* __restrict__ bias, int heads, int n, int d0, int d1, int d2) {
     gather<double>(table, bias, heads, n, d0, d1, d2);
 }
+
+// Elements are only moved: 16 bits of any kind, which serves both half types.
+extern "C" __global__ void __launch_bounds__(POSITION_BLOCK) position_bias_u16(
+    const unsigned short* __restrict__ table, unsigned short* __restrict__ bias, int heads, int n, int d0, int d1, int d2) {
+    gather<unsigned short>(table, bias, heads, n, d0, d1, d2);
+}

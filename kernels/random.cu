@@ -95,7 +95,7 @@ __device__ __forceinline__ void generate(
         return;
     }
     const Four<float> v = function(philox4x32_10((offset >> 2) + quad, purpose, seed));
-    if (skipped == 0 && first <= n - 4 && is_aligned16(y)) {
+    if (skipped == 0 && first <= n - 4 && is_vector_aligned(y)) {
         store4(y + first, {static_cast<T>(v.x), static_cast<T>(v.y), static_cast<T>(v.z), static_cast<T>(v.w)});
         return;
     }

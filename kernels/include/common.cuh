@@ -1,5 +1,7 @@
-// What every kernel needs: vector access with alignment, and reductions in a fixed order. No toolkit headers.
+// What every kernel needs: vector access, and reductions in a fixed order. No toolkit headers.
 #pragma once
+
+#include "element.cuh"
 
 #define WARP_SIZE 32
 #define FULL_WARP 0xffffffffu
@@ -9,11 +11,6 @@ template <typename T>
 struct Four {
     T x, y, z, w;
 };
-
-// Whether a pointer may be accessed 16 bytes at a time. Uniform over a grid, so it costs no divergence.
-__device__ __forceinline__ bool is_aligned16(const void* p) {
-    return (reinterpret_cast<unsigned long long>(p) & 15ull) == 0;
-}
 
 __device__ __forceinline__ Four<float> load4(const float* p) {
     const float4 v = *reinterpret_cast<const float4*>(p);

@@ -9,9 +9,10 @@ template <typename S>
 struct FetchPixels
 {
     typedef typename S::Element T;
+    typedef typename S::Number Number;
     static const int V = S::V, PER_LINE = S::DEPTH / V, COUNT = S::ROWS * PER_LINE / S::THREADS;
     static_assert(S::ROWS * PER_LINE % S::THREADS == 0, "every thread fetches as much");
-    T stage[COUNT][V];
+    Number stage[COUNT][V];
     const T* picture[COUNT];
     int top[COUNT], left[COUNT];
     bool vectors;
@@ -20,7 +21,7 @@ struct FetchPixels
         const T* x, int firstRow, int rows, int height, int width, int channels, int outHeight, int outWidth, int strideH,
         int strideW, int padTop, int padLeft)
     {
-        vectors = aligned16(x) && channels % V == 0;
+        vectors = is_vector_aligned(x) && channels % V == 0;
 #pragma unroll
         for (int i = 0; i < COUNT; ++i)
         {
@@ -54,7 +55,7 @@ struct FetchPixels
 #pragma unroll
                 for (int e = 0; e < V; ++e)
                 {
-                    stage[i][e] = inside[i] ? stage[i][e] : T(0);
+                    stage[i][e] = inside[i] ? stage[i][e] : Number(0);
                 }
             }
             return;
@@ -66,13 +67,13 @@ struct FetchPixels
 #pragma unroll
             for (int e = 0; e < V; ++e)
             {
-                const T value = pixel[i][smaller(own + e, channels - 1)];
-                stage[i][e] = inside[i] && own + e < channels ? value : T(0);
+                const Number value = pixel[i][smaller(own + e, channels - 1)];
+                stage[i][e] = inside[i] && own + e < channels ? value : Number(0);
             }
         }
     }
 
-    __device__ __forceinline__ void put(T (*tile)[S::ROW_PITCH]) const
+    __device__ __forceinline__ void put(Number (*tile)[S::ROW_PITCH]) const
     {
 #pragma unroll
         for (int i = 0; i < COUNT; ++i)

@@ -9,13 +9,13 @@ template <typename T, typename F>
 __device__ __forceinline__ void map2(
     const T* __restrict__ a, const T* __restrict__ b, T* __restrict__ y, int n, F function) {
     const int first = (blockIdx.x * blockDim.x + threadIdx.x) * 4;
-    if (first <= n - 4 && is_aligned16(a) && is_aligned16(b) && is_aligned16(y)) {
-        const Four<T> u = load4(a + first);
-        const Four<T> v = load4(b + first);
+    if (first <= n - 4 && is_vector_aligned(a) && is_vector_aligned(b) && is_vector_aligned(y)) {
+        const Four<Compute<T>> u = load4(a + first);
+        const Four<Compute<T>> v = load4(b + first);
         store4(y + first, {function(u.x, v.x), function(u.y, v.y), function(u.z, v.z), function(u.w, v.w)});
         return;
     }
     for (int i = first; i < n && i < first + 4; ++i) {
-        y[i] = function(a[i], b[i]);
+        y[i] = T(function(a[i], b[i]));
     }
 }

@@ -26,7 +26,7 @@ struct ShiftedRow {
     template <typename T, typename F>
     __device__ __forceinline__ void each(const T* __restrict__ x, int thread, int threads, F action) const {
         each_place(thread, threads, [&](int i, long long row, bool counts) {
-            action(i, row < 0 ? T(0) : (x + row)[i], counts);
+            action(i, row < 0 ? T() : (x + row)[i], counts);
         });
     }
 };

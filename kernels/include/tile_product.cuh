@@ -2,34 +2,30 @@
 // two tiles of shared memory while the next two are on their way in registers. Every element's sum runs over k in ascending
 // order with one fused multiply-add a step, whatever the tile's size: all variants give the same bits.
 #pragma once
+#include "common.cuh"
 #include "epilogue.cuh"
 
-// The 16-byte vector of an element type.
+// Accesses a vector of elements: 16 bytes of what is computed with, which half types store in 8.
 template <typename T>
-struct Vector;
-
-template <>
-struct Vector<float>
+struct Vector
 {
-    typedef float4 Type;
-    static __device__ __forceinline__ void load(float (&to)[4], const float* from)
+    static __device__ __forceinline__ void load(Compute<T> (&to)[4], const T* from)
     {
-        const float4 v = *reinterpret_cast<const float4*>(from);
+        const Four<Compute<T>> v = load4(from);
         to[0] = v.x;
         to[1] = v.y;
         to[2] = v.z;
         to[3] = v.w;
     }
-    static __device__ __forceinline__ void store(float* to, const float (&from)[4])
+    static __device__ __forceinline__ void store(T* to, const Compute<T> (&from)[4])
     {
-        *reinterpret_cast<float4*>(to) = make_float4(from[0], from[1], from[2], from[3]);
+        store4(to, {from[0], from[1], from[2], from[3]});
     }
 };
 
 template <>
 struct Vector<double>
 {
-    typedef double2 Type;
     static __device__ __forceinline__ void load(double (&to)[2], const double* from)
     {
         const double2 v = *reinterpret_cast<const double2*>(from);
@@ -42,18 +38,18 @@ struct Vector<double>
     }
 };
 
-__device__ __forceinline__ bool aligned16(const void* p) { return (reinterpret_cast<unsigned long long>(p) & 15) == 0; }
-
 __device__ __forceinline__ int smaller(int a, int b) { return a < b ? a : b; }
 
 // The shape of a block's work: a tile of ROWS x COLS of C, a thread computing THREAD_ROWS x THREAD_COLS of it. A thread's
 // rows come in groups of V (one vector) that lie ROW_THREADS * V apart, and its columns likewise: then a warp reads shared
-// memory in whole vectors without bank conflicts and writes C in whole lines.
+// memory in whole vectors without bank conflicts and writes C in whole lines. T is what the operands store; tiles and sums hold
+// what is computed with.
 template <typename T, int ROWS_, int COLS_, int DEPTH_, int THREAD_ROWS_, int THREAD_COLS_>
 struct TileShape
 {
     typedef T Element;
-    static const int V = 16 / sizeof(T);
+    typedef Compute<T> Number;
+    static const int V = 16 / sizeof(Number);
     static const int ROWS = ROWS_, COLS = COLS_, DEPTH = DEPTH_, THREAD_ROWS = THREAD_ROWS_, THREAD_COLS = THREAD_COLS_;
     static const int ROW_THREADS = ROWS / THREAD_ROWS, COL_THREADS = COLS / THREAD_COLS;
     static const int THREADS = ROW_THREADS * COL_THREADS;
@@ -68,14 +64,11 @@ struct TileShape
 // Tiles by element type: for large results, for small ones, for few columns (a decoder's last layer has three). The host's
 // launches know these numbers: Ops.TiledLaunch in src/Tensor/Ops.Gemm.cs.
 template <typename T>
-struct Tiles;
-
-template <>
-struct Tiles<float>
+struct Tiles
 {
-    typedef TileShape<float, 128, 128, 8, 8, 8> Large;
-    typedef TileShape<float, 64, 64, 8, 8, 8> Small;
-    typedef TileShape<float, 128, 16, 8, 8, 4> Narrow;
+    typedef TileShape<T, 128, 128, 8, 8, 8> Large;
+    typedef TileShape<T, 64, 64, 8, 8, 8> Small;
+    typedef TileShape<T, 128, 16, 8, 8, 4> Narrow;
 };
 
 template <>
@@ -90,8 +83,8 @@ struct Tiles<double>
 template <typename S>
 struct SharedTiles
 {
-    alignas(16) typename S::Element a[2][S::DEPTH][S::ROW_PITCH];
-    alignas(16) typename S::Element b[2][S::DEPTH][S::COL_PITCH];
+    alignas(16) typename S::Number a[2][S::DEPTH][S::ROW_PITCH];
+    alignas(16) typename S::Number b[2][S::DEPTH][S::COL_PITCH];
 };
 
 // Fetches an operand stored [lines, k] (k contiguous): A as it is, B transposed, convolution weights. Lines beyond the last
@@ -100,15 +93,16 @@ struct SharedTiles
 template <typename T, int LINES, int PITCH, int DEPTH, int THREADS>
 struct FetchAlongK
 {
-    static const int V = 16 / sizeof(T), PER_LINE = DEPTH / V;
+    typedef Compute<T> Number;
+    static const int V = 16 / sizeof(Number), PER_LINE = DEPTH / V;
     static const unsigned TOTAL = LINES * PER_LINE, COUNT = (TOTAL + THREADS - 1) / THREADS;
-    T stage[COUNT][V];
+    Number stage[COUNT][V];
     const T* line[COUNT];
     bool vectors;
 
     __device__ __forceinline__ void start(const T* base, long long pitch, int first, int lines)
     {
-        vectors = aligned16(base) && pitch % V == 0;
+        vectors = is_vector_aligned(base) && pitch % V == 0;
 #pragma unroll
         for (int i = 0; i < COUNT; ++i)
         {
@@ -144,14 +138,14 @@ struct FetchAlongK
                 for (int e = 0; e < V; ++e)
                 {
                     const int k = k0 + own + e;
-                    const T value = (line[i] + offset)[smaller(k, end - 1) - own];
-                    stage[i][e] = k < end ? value : T(0);
+                    const Number value = (line[i] + offset)[smaller(k, end - 1) - own];
+                    stage[i][e] = k < end ? value : Number(0);
                 }
             }
         }
     }
 
-    __device__ __forceinline__ void put(T (*tile)[PITCH]) const
+    __device__ __forceinline__ void put(Number (*tile)[PITCH]) const
     {
 #pragma unroll
         for (int i = 0; i < COUNT; ++i)
@@ -174,9 +168,10 @@ struct FetchAlongK
 template <typename T, int LINES, int PITCH, int DEPTH, int THREADS>
 struct FetchAcrossK
 {
-    static const int V = 16 / sizeof(T), PER_K = LINES / V;
+    typedef Compute<T> Number;
+    static const int V = 16 / sizeof(Number), PER_K = LINES / V;
     static const unsigned TOTAL = DEPTH * PER_K, COUNT = (TOTAL + THREADS - 1) / THREADS;
-    T stage[COUNT][V];
+    Number stage[COUNT][V];
     const T* base;
     long long pitch;
     int first, lines;
@@ -188,7 +183,7 @@ struct FetchAcrossK
         pitch = operandPitch;
         first = firstLine;
         lines = lineCount;
-        vectors = aligned16(operand) && operandPitch % V == 0 && firstLine + LINES <= lineCount;
+        vectors = is_vector_aligned(operand) && operandPitch % V == 0 && firstLine + LINES <= lineCount;
     }
 
     __device__ __forceinline__ void fetch(long long, int k0, int end)
@@ -218,12 +213,12 @@ struct FetchAcrossK
 #pragma unroll
             for (int e = 0; e < V; ++e)
             {
-                stage[i][e] = k < end ? stage[i][e] : T(0);
+                stage[i][e] = k < end ? stage[i][e] : Number(0);
             }
         }
     }
 
-    __device__ __forceinline__ void put(T (*tile)[PITCH]) const
+    __device__ __forceinline__ void put(Number (*tile)[PITCH]) const
     {
 #pragma unroll
         for (int i = 0; i < COUNT; ++i)
@@ -233,7 +228,7 @@ struct FetchAcrossK
             {
                 break;
             }
-            Vector<T>::store(&tile[index / PER_K][index % PER_K * V], stage[i]);
+            Vector<Number>::store(&tile[index / PER_K][index % PER_K * V], stage[i]);
         }
     }
 };
@@ -243,7 +238,8 @@ template <typename S>
 struct Accumulator
 {
     typedef typename S::Element T;
-    T sum[S::THREAD_ROWS][S::THREAD_COLS];
+    typedef typename S::Number Number;
+    Number sum[S::THREAD_ROWS][S::THREAD_COLS];
 
     __device__ __forceinline__ void clear()
     {
@@ -253,13 +249,13 @@ struct Accumulator
 #pragma unroll
             for (int j = 0; j < S::THREAD_COLS; ++j)
             {
-                sum[i][j] = T(0);
+                sum[i][j] = Number(0);
             }
         }
     }
 
     // sum += A B over one tile of shared memory.
-    __device__ __forceinline__ void multiply(const T (*a)[S::ROW_PITCH], const T (*b)[S::COL_PITCH])
+    __device__ __forceinline__ void multiply(const Number (*a)[S::ROW_PITCH], const Number (*b)[S::COL_PITCH])
     {
         const unsigned row = threadIdx.x / S::COL_THREADS * S::V, col = threadIdx.x % S::COL_THREADS * S::V;
 #pragma unroll S::UNROLL
@@ -267,19 +263,19 @@ struct Accumulator
         {
             // Two steps of k at a time, and each sum takes both before the next: that halves how often a sum is fetched and put
             // back where registers are memory (on the virtual device), and costs a GPU nothing.
-            T left[2][S::THREAD_ROWS / S::V][S::V], right[2][S::THREAD_COLS / S::V][S::V];
+            Number left[2][S::THREAD_ROWS / S::V][S::V], right[2][S::THREAD_COLS / S::V][S::V];
 #pragma unroll
             for (int k = 0; k < 2; ++k)
             {
 #pragma unroll
                 for (int g = 0; g < S::THREAD_ROWS / S::V; ++g)
                 {
-                    Vector<T>::load(left[k][g], &a[k0 + k][g * S::ROW_THREADS * S::V + row]);
+                    Vector<Number>::load(left[k][g], &a[k0 + k][g * S::ROW_THREADS * S::V + row]);
                 }
 #pragma unroll
                 for (int g = 0; g < S::THREAD_COLS / S::V; ++g)
                 {
-                    Vector<T>::load(right[k][g], &b[k0 + k][g * S::COL_THREADS * S::V + col]);
+                    Vector<Number>::load(right[k][g], &b[k0 + k][g * S::COL_THREADS * S::V + col]);
                 }
             }
 #pragma unroll
@@ -302,28 +298,28 @@ struct Accumulator
     // and residual (C's shape and pitch, another matrix than C) may be null. The loop over rows stays a loop, so that the
     // activations appear once in the code and not once an element.
     __device__ __forceinline__ void finish(
-        T* c, const T* bias, const T* residual, long long pitch, int firstRow, int firstCol, int rows, int cols, T alpha, T beta,
-        int epilogue) const
+        T* c, const T* bias, const T* residual, long long pitch, int firstRow, int firstCol, int rows, int cols, Number alpha,
+        Number beta, int epilogue) const
     {
         const int row = firstRow + (int)(threadIdx.x / S::COL_THREADS * S::V);
         const int col = firstCol + (int)(threadIdx.x % S::COL_THREADS * S::V);
-        const bool vectors = aligned16(c) && aligned16(residual) && pitch % S::V == 0;
-        T added[S::THREAD_COLS];
+        const bool vectors = is_vector_aligned(c) && is_vector_aligned(residual) && pitch % S::V == 0;
+        Number added[S::THREAD_COLS];
 #pragma unroll
         for (int j = 0; j < S::THREAD_COLS; ++j)
         {
             const int n = col + j / S::V * S::COL_THREADS * S::V + j % S::V;
-            added[j] = bias == nullptr ? T(0) : bias[smaller(n, cols - 1)];
+            added[j] = bias == nullptr ? Number(0) : Number(bias[smaller(n, cols - 1)]);
         }
 #pragma unroll 1
         for (int g = 0; g < S::THREAD_ROWS; ++g)
         {
             const int m = row + g / S::V * S::ROW_THREADS * S::V + g % S::V;
-            T value[S::THREAD_COLS / S::V][S::V];
+            Number value[S::THREAD_COLS / S::V][S::V];
 #pragma unroll
             for (int j = 0; j < S::THREAD_COLS; ++j)
             {
-                T chosen = sum[0][j];
+                Number chosen = sum[0][j];
 #pragma unroll
                 for (int i = 1; i < S::THREAD_ROWS; ++i)
                 {
@@ -345,7 +341,7 @@ struct Accumulator
                 {
                     if (whole)
                     {
-                        T held[S::V];
+                        Number held[S::V];
                         Vector<T>::load(held, residual + at);
 #pragma unroll
                         for (int e = 0; e < S::V; ++e)
@@ -384,7 +380,7 @@ struct Accumulator
                     {
                         if (n + e < cols)
                         {
-                            c[at + e] = value[h][e];
+                            c[at + e] = T(value[h][e]);
                         }
                     }
                 }

@@ -28,8 +28,17 @@ public static class KernelParser
         ["unsigned char"] = ("byte", 1),
     };
 
-    private static readonly HashSet<string> TypeWords =
-        new(StringComparer.Ordinal) { "float", "double", "int", "signed", "unsigned", "long", "size_t", "short", "char", "void", "bool" };
+    /// <summary>The half types of kernels/include/half.cuh, with the C# type of the same layout. They are stored, never passed.</summary>
+    private static readonly Dictionary<string, string> HalfTypes = new(StringComparer.Ordinal)
+    {
+        ["half"] = "global::System.Half",
+        ["bfloat16"] = "global::FashionFlow.Gpu.BFloat16",
+    };
+
+    private static readonly HashSet<string> TypeWords = new(StringComparer.Ordinal)
+    {
+        "float", "double", "int", "signed", "unsigned", "long", "size_t", "short", "char", "void", "bool", "half", "bfloat16",
+    };
 
     private static readonly HashSet<string> Keywords = new(StringComparer.Ordinal)
     {
@@ -238,7 +247,10 @@ public static class KernelParser
         parameter = null;
         var spelled = string.Join(" ", tokens.Select(t => t.Text));
         const string Rule = "parameters are scalars (int, unsigned, long long, float, double, ...) or pointers to them, by name";
-        if (tokens.Count < 2 || !IsIdentifier(tokens[tokens.Count - 1].Text) || TypeWords.Contains(tokens[tokens.Count - 1].Text))
+        var name = tokens[tokens.Count - 1].Text;
+
+        // Outside the files of half types, half is a name like any other.
+        if (tokens.Count < 2 || !IsIdentifier(name) || (TypeWords.Contains(name) && !HalfTypes.ContainsKey(name)))
         {
             return $"'{spelled}' is not a parameter that can be bound; {Rule}";
         }
@@ -283,6 +295,15 @@ public static class KernelParser
         {
             managed = ("byte", 1);
         }
+        else if (HalfTypes.TryGetValue(typeName, out var halfType))
+        {
+            if (stars == 0)
+            {
+                return $"'{spelled}' would be passed as a half type; pass float, which kernels compute in";
+            }
+
+            managed = (halfType, 2);
+        }
         else if (!Scalars.TryGetValue(typeName, out managed))
         {
             return typeName.StartsWith("long", StringComparison.Ordinal) || typeName.StartsWith("unsigned long", StringComparison.Ordinal)
@@ -292,7 +313,7 @@ public static class KernelParser
                     : $"the type of '{spelled}' cannot be bound; {Rule}";
         }
 
-        var nameInCSharp = ToCamel(tokens[tokens.Count - 1].Text);
+        var nameInCSharp = ToCamel(name);
         if (nameInCSharp is "stream" or "shape")
         {
             return $"the name '{nameInCSharp}' is taken by the launch method's own parameters; rename the kernel's";

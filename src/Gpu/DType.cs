@@ -60,6 +60,12 @@ public static class DTypes
     /// <summary>Whether elements are floating-point numbers.</summary>
     public static bool IsFloatingPoint(this DType type) => type is DType.Float64 or DType.Float32 or DType.Float16 or DType.BFloat16;
 
+    /// <summary>Whether elements are of a half type: stored in two bytes, computed with in float.</summary>
+    public static bool IsHalf(this DType type) => type is DType.Float16 or DType.BFloat16;
+
+    /// <summary>The type that sums of such elements are kept in, as kernels and libraries do: float for half types, else their own.</summary>
+    public static DType Accumulation(this DType type) => type.IsHalf() ? DType.Float32 : type;
+
     /// <summary>The element type that a blittable .NET type stands for.</summary>
     /// <exception cref="NotSupportedException"><typeparamref name="T"/> is no element type.</exception>
     public static DType Of<T>()
@@ -67,6 +73,7 @@ public static class DTypes
         => typeof(T) == typeof(float) ? DType.Float32
             : typeof(T) == typeof(double) ? DType.Float64
             : typeof(T) == typeof(Half) ? DType.Float16
+            : typeof(T) == typeof(BFloat16) ? DType.BFloat16
             : typeof(T) == typeof(byte) ? DType.UInt8
             : typeof(T) == typeof(sbyte) ? DType.Int8
             : typeof(T) == typeof(ushort) ? DType.UInt16

@@ -44,6 +44,17 @@ public static partial class Ops
         Require(k.Shape == v.Shape, $"k {k.Shape} and v {v.Shape} must have one shape");
         RequireAlike(q, v);
         var plan = PlanAttention(q, k, heads, 1, scale, bias, axis);
+        if (plan.ByProducts && q.DType.IsHalf())
+        {
+            // Scores between two products would be rounded to the half type, and their exponentials feel that: the whole is float.
+            using var wideQ = Widened(q);
+            using var wideK = Widened(k);
+            using var wideV = Widened(v);
+            using var wideBias = bias is null ? null : Widened(bias);
+            using var wide = TensorScope.Detach(Attention(wideQ, wideK, wideV, heads, scale, wideBias, axis));
+            return Cast(wide, q.DType);
+        }
+
         return Attend(plan, q, Bytes(k), Bytes(v), bias);
     }
 
@@ -60,6 +71,15 @@ public static partial class Ops
         Tensor q, Tensor kv, int heads, double scale, Tensor? bias = null, AttentionAxis axis = AttentionAxis.Tokens)
     {
         var plan = PlanAttention(q, kv, heads, 2, scale, bias, axis);
+        if (plan.ByProducts && q.DType.IsHalf())
+        {
+            using var wideQ = Widened(q);
+            using var wideKv = Widened(kv);
+            using var wideBias = bias is null ? null : Widened(bias);
+            using var wide = TensorScope.Detach(AttentionKv(wideQ, wideKv, heads, scale, wideBias, axis));
+            return Cast(wide, q.DType);
+        }
+
         return Attend(plan, q, Bytes(kv), Bytes(kv).Offset((long)plan.Width * q.DType.SizeInBytes()), bias);
     }
 
@@ -72,6 +92,7 @@ public static partial class Ops
     /// <exception cref="ArgumentException">The table does not fit the dimensions.</exception>
     public static Tensor PositionBias(Tensor table, params ReadOnlySpan<int> dimensions)
     {
+        RequireFloatingOrHalf(table);
         var grid = PositionGrid.Of(dimensions);
         Require(table.Shape.Rank == 2, $"table must be [offsets, heads], not {table.Shape}");
         Require(table.Shape[0] == grid.Offsets, $"table {table.Shape} must have {grid.Offsets} rows for positions {new Shape(dimensions)}");
@@ -96,7 +117,9 @@ public static partial class Ops
                     table.Context.Stream, launch, table.Pointer<double>(), bias.Pointer<double>(), heads, n, grid.D0, grid.D1, grid.D2);
                 return bias;
             default:
-                throw UnsupportedType(table);
+                PositionBiasKernels.PositionBiasU16(
+                    table.Context.Stream, launch, Words(table), Words(bias), heads, n, grid.D0, grid.D1, grid.D2);
+                return bias;
         }
     }
 
@@ -109,6 +132,9 @@ public static partial class Ops
         AttendByProducts(plan, q, Bytes(k), Bytes(v), bias, y, scoresAtATime);
         return y;
     }
+
+    /// <summary>A tensor of a half type as float, outside any scope.</summary>
+    private static Tensor Widened(Tensor x) => TensorScope.Detach(Cast(x, DType.Float32));
 
     private static AttentionPlan PlanAttention(
         Tensor q,
@@ -172,9 +198,9 @@ public static partial class Ops
         {
             case DType.Float32:
             {
-                (FusedAttention<float> kernel, int queries, int warps) = plan.Head switch
+                (FusedAttention<float, float> kernel, int queries, int warps) = plan.Head switch
                 {
-                    <= 64 when plan.Queries <= 32 => ((FusedAttention<float>)AttentionKernels.Attention64ShortF32, 32, 4),
+                    <= 64 when plan.Queries <= 32 => ((FusedAttention<float, float>)AttentionKernels.Attention64ShortF32, 32, 4),
                     <= 64 => (AttentionKernels.Attention64F32, 64, 4),
                     <= 128 => (AttentionKernels.Attention128F32, 64, 4),
                     _ => (AttentionKernels.Attention512F32, 32, 8),
@@ -185,9 +211,9 @@ public static partial class Ops
 
             case DType.Float64:
             {
-                (FusedAttention<double> kernel, int warps) = plan.Head switch
+                (FusedAttention<double, double> kernel, int warps) = plan.Head switch
                 {
-                    <= 64 => ((FusedAttention<double>)AttentionKernels.Attention64F64, 4),
+                    <= 64 => ((FusedAttention<double, double>)AttentionKernels.Attention64F64, 4),
                     <= 128 => (AttentionKernels.Attention128F64, 4),
                     _ => (AttentionKernels.Attention512F64, 8),
                 };
@@ -195,12 +221,35 @@ public static partial class Ops
                 break;
             }
 
+            case DType.Float16:
+            {
+                (FusedAttention<Half, float> kernel, int queries, int warps) = plan.Head switch
+                {
+                    <= 64 when plan.Queries <= 32 => ((FusedAttention<Half, float>)AttentionHalfKernels.Attention64ShortF16, 32, 4),
+                    <= 64 => (AttentionHalfKernels.Attention64F16, 64, 4),
+                    <= 128 => (AttentionHalfKernels.Attention128F16, 64, 4),
+                    _ => (AttentionHalfKernels.Attention512F16, 32, 8),
+                };
+                Launch(kernel, plan, queries, warps, q, k, v, bias, y, (float)plan.Scale);
+                break;
+            }
+
             default:
-                throw UnsupportedType(q, nameof(Attention));
+            {
+                (FusedAttention<BFloat16, float> kernel, int queries, int warps) = plan.Head switch
+                {
+                    <= 64 when plan.Queries <= 32 => ((FusedAttention<BFloat16, float>)AttentionHalfKernels.Attention64ShortBf16, 32, 4),
+                    <= 64 => (AttentionHalfKernels.Attention64Bf16, 64, 4),
+                    <= 128 => (AttentionHalfKernels.Attention128Bf16, 64, 4),
+                    _ => (AttentionHalfKernels.Attention512Bf16, 32, 8),
+                };
+                Launch(kernel, plan, queries, warps, q, k, v, bias, y, (float)plan.Scale);
+                break;
+            }
         }
 
-        static void Launch<T>(
-            FusedAttention<T> kernel,
+        static void Launch<T, TNumber>(
+            FusedAttention<T, TNumber> kernel,
             in AttentionPlan plan,
             int queriesPerBlock,
             int warps,
@@ -209,8 +258,9 @@ public static partial class Ops
             DevicePointer<byte> v,
             Tensor? bias,
             Tensor y,
-            T scale)
+            TNumber scale)
             where T : unmanaged
+            where TNumber : unmanaged
         {
             var tiles = CeilingDivide(plan.Queries, queriesPerBlock);
             var blocks = CheckedInt32((long)tiles * plan.Batch * plan.Inner, "blocks of an attention");
@@ -358,9 +408,10 @@ public static partial class Ops
         public long KeyToken => Inner * KvWidth;
     }
 
-    private delegate void FusedAttention<T>(
+    private delegate void FusedAttention<T, in TNumber>(
         GpuStream stream, in LaunchShape shape, DevicePointer<T> q, DevicePointer<T> k, DevicePointer<T> v, DevicePointer<T> bias,
         DevicePointer<T> @out, int queryCount, int keyCount, int head, int queryTiles, int inner, long qOuter, long qInner, long qToken,
-        long kvOuter, long kvInner, long kvToken, T scale)
-        where T : unmanaged;
+        long kvOuter, long kvInner, long kvToken, TNumber scale)
+        where T : unmanaged
+        where TNumber : unmanaged;
 }

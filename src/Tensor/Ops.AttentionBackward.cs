@@ -70,6 +70,7 @@ public static partial class Ops
         AttentionInputs wanted = AttentionInputs.All)
     {
         Require(k.Shape == v.Shape, $"k {k.Shape} and v {v.Shape} must have one shape");
+        RequireFloating(q);
         RequireAlike(q, v);
         var plan = PlanAttention(q, k, heads, 1, scale, bias, axis);
         var dx = new AttentionOperands(
@@ -99,6 +100,7 @@ public static partial class Ops
         AttentionAxis axis = AttentionAxis.Tokens,
         AttentionInputs wanted = AttentionInputs.All)
     {
+        RequireFloating(q);
         var plan = PlanAttention(q, kv, heads, 2, scale, bias, axis);
         var valueOffset = (long)plan.Width * q.DType.SizeInBytes();
         var dkv = LikeIf((wanted & (AttentionInputs.Key | AttentionInputs.Value)) != AttentionInputs.None, kv);

@@ -186,7 +186,7 @@ public static partial class Ops
         return new ConvolutionDescription
         {
             ElementType = type,
-            AccumulationType = type,
+            AccumulationType = type.Accumulation(),
             N = n,
             H = h,
             W = w,
@@ -223,33 +223,36 @@ public static partial class Ops
         DevicePointer<byte> y)
     {
         var launch = TiledLaunch(tile, (long)d.N * d.OutH * d.OutW, d.OutChannels, 1, d.ElementType);
-        if (d.ElementType == DType.Float32)
+        switch (d.ElementType)
         {
-            ConvolutionKernel<float> kernel = tile switch
+            case DType.Float32:
+                Launch<float>(ConvolutionKernels.Conv2dF32, ConvolutionKernels.Conv2dSmallF32, ConvolutionKernels.Conv2dNarrowF32, d);
+                break;
+            case DType.Float64:
+                Launch<double>(ConvolutionKernels.Conv2dF64, ConvolutionKernels.Conv2dSmallF64, ConvolutionKernels.Conv2dNarrowF64, d);
+                break;
+            case DType.Float16:
+                Launch<Half>(ConvolutionHalfKernels.Conv2dF16, ConvolutionHalfKernels.Conv2dSmallF16, ConvolutionHalfKernels.Conv2dNarrowF16, d);
+                break;
+            case DType.BFloat16:
+                Launch<BFloat16>(ConvolutionHalfKernels.Conv2dBf16, ConvolutionHalfKernels.Conv2dSmallBf16, ConvolutionHalfKernels.Conv2dNarrowBf16, d);
+                break;
+            default:
+                throw UnsupportedType(d.ElementType, halves: true, "convolution");
+        }
+
+        void Launch<T>(ConvolutionKernel<T> large, ConvolutionKernel<T> small, ConvolutionKernel<T> narrow, in ConvolutionDescription d)
+            where T : unmanaged
+        {
+            var kernel = tile switch
             {
-                ProductTile.Large => ConvolutionKernels.Conv2dF32,
-                ProductTile.Small => ConvolutionKernels.Conv2dSmallF32,
-                _ => ConvolutionKernels.Conv2dNarrowF32,
+                ProductTile.Large => large,
+                ProductTile.Small => small,
+                _ => narrow,
             };
             kernel(
-                stream, launch, x.Cast<float>(), weight.Cast<float>(), bias.Cast<float>(), residual.Cast<float>(), y.Cast<float>(), d.N, d.H, d.W,
-                d.InChannels, d.OutH, d.OutW, d.OutChannels, d.KernelH, d.KernelW, d.StrideH, d.StrideW, d.PadTop, d.PadLeft, (int)d.Epilogue);
-        }
-        else if (d.ElementType == DType.Float64)
-        {
-            ConvolutionKernel<double> kernel = tile switch
-            {
-                ProductTile.Large => ConvolutionKernels.Conv2dF64,
-                ProductTile.Small => ConvolutionKernels.Conv2dSmallF64,
-                _ => ConvolutionKernels.Conv2dNarrowF64,
-            };
-            kernel(
-                stream, launch, x.Cast<double>(), weight.Cast<double>(), bias.Cast<double>(), residual.Cast<double>(), y.Cast<double>(), d.N, d.H,
-                d.W, d.InChannels, d.OutH, d.OutW, d.OutChannels, d.KernelH, d.KernelW, d.StrideH, d.StrideW, d.PadTop, d.PadLeft, (int)d.Epilogue);
-        }
-        else
-        {
-            throw UnsupportedType(d.ElementType, "convolution");
+                stream, launch, x.Cast<T>(), weight.Cast<T>(), bias.Cast<T>(), residual.Cast<T>(), y.Cast<T>(), d.N, d.H, d.W, d.InChannels,
+                d.OutH, d.OutW, d.OutChannels, d.KernelH, d.KernelW, d.StrideH, d.StrideW, d.PadTop, d.PadLeft, (int)d.Epilogue);
         }
     }
 

@@ -92,6 +92,7 @@ public static partial class Ops
     private static Tensor ConvolveBackwardInput(
         in ConvolutionDescription d, Tensor gradient, Tensor weight, Shape x, Shape y, [CallerMemberName] string operation = "")
     {
+        RequireFloating(gradient, operation);
         RequireAlike(gradient, weight, operation);
         RequireGradient(gradient, y, operation);
         var dx = Like(gradient, x);
@@ -124,6 +125,7 @@ public static partial class Ops
     private static Tensor ConvolveBackwardWeight(
         in ConvolutionDescription d, Tensor x, Tensor gradient, Shape weight, Shape y, [CallerMemberName] string operation = "")
     {
+        RequireFloating(x, operation);
         RequireAlike(x, gradient, operation);
         RequireGradient(gradient, y, operation);
         var pixels = CheckedInt32(gradient.Count / d.OutChannels, $"{operation}: output pixels {y}");

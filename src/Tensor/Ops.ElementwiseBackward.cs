@@ -14,6 +14,7 @@ public static partial class Ops
     /// <summary>y += x, in place; both of one shape, in memory that does not overlap.</summary>
     public static void Accumulate(Tensor y, Tensor x)
     {
+        RequireFloating(y);
         RequireSameShape(y, x);
         y.MarkWritten();
         var n = (int)y.Count;
@@ -79,6 +80,7 @@ public static partial class Ops
     private static Tensor MapBackward(
         Tensor x, Tensor gradient, Map2<float> single, Map2<double> @double, [CallerMemberName] string operation = "")
     {
+        RequireFloating(x, operation);
         RequireSameShape(x, gradient, operation);
         var dx = Like(x, x.Shape);
         var n = (int)dx.Count;

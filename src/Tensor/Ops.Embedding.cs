@@ -11,7 +11,7 @@ public static partial class Ops
     /// <exception cref="ArgumentException">x is not [b, n, c] with n of 1 or more, or its element type is not supported.</exception>
     public static Tensor MeanTokens(Tensor x)
     {
-        RequireFloating(x);
+        RequireFloatingOrHalf(x);
         Require(x.Shape.Rank == 3 && x.Shape[1] > 0, $"x is {x.Shape}, expected [b, n, c] with tokens");
         var (b, n, c) = (x.Shape[0], x.Shape[1], x.Shape[2]);
         var y = Like(x, [b, c]);
@@ -21,16 +21,22 @@ public static partial class Ops
         }
 
         var launch = new LaunchShape(b * CeilingDivide(c, WarpSize), new Dim3(WarpSize, RowWarps));
-        if (y.DType == DType.Float32)
+        var stream = y.Context.Stream;
+        switch (y.DType)
         {
-            EmbeddingKernels.MeanTokensF32(y.Context.Stream, launch, x.Pointer<float>(), y.Pointer<float>(), n, c);
+            case DType.Float32:
+                EmbeddingKernels.MeanTokensF32(stream, launch, x.Pointer<float>(), y.Pointer<float>(), n, c);
+                return y;
+            case DType.Float64:
+                EmbeddingKernels.MeanTokensF64(stream, launch, x.Pointer<double>(), y.Pointer<double>(), n, c);
+                return y;
+            case DType.Float16:
+                EmbeddingHalfKernels.MeanTokensF16(stream, launch, x.Pointer<Half>(), y.Pointer<Half>(), n, c);
+                return y;
+            default:
+                EmbeddingHalfKernels.MeanTokensBf16(stream, launch, x.Pointer<BFloat16>(), y.Pointer<BFloat16>(), n, c);
+                return y;
         }
-        else
-        {
-            EmbeddingKernels.MeanTokensF64(y.Context.Stream, launch, x.Pointer<double>(), y.Pointer<double>(), n, c);
-        }
-
-        return y;
     }
 
     /// <summary>The gradient of <see cref="MeanTokens"/>: an n-th of the result's gradient [b, c] for every token, [b, n, c].</summary>
@@ -76,16 +82,22 @@ public static partial class Ops
         }
 
         var (rows, width) = (x.Shape[0], x.Shape[1]);
-        if (y.DType == DType.Float32)
+        var (stream, launch) = (y.Context.Stream, CoverRowsByWarps(rows));
+        switch (y.DType)
         {
-            EmbeddingKernels.NormalizeRowsF32(y.Context.Stream, CoverRowsByWarps(rows), x.Pointer<float>(), y.Pointer<float>(), rows, width, (float)eps);
+            case DType.Float32:
+                EmbeddingKernels.NormalizeRowsF32(stream, launch, x.Pointer<float>(), y.Pointer<float>(), rows, width, (float)eps);
+                return y;
+            case DType.Float64:
+                EmbeddingKernels.NormalizeRowsF64(stream, launch, x.Pointer<double>(), y.Pointer<double>(), rows, width, eps);
+                return y;
+            case DType.Float16:
+                EmbeddingHalfKernels.NormalizeRowsF16(stream, launch, x.Pointer<Half>(), y.Pointer<Half>(), rows, width, (float)eps);
+                return y;
+            default:
+                EmbeddingHalfKernels.NormalizeRowsBf16(stream, launch, x.Pointer<BFloat16>(), y.Pointer<BFloat16>(), rows, width, (float)eps);
+                return y;
         }
-        else
-        {
-            EmbeddingKernels.NormalizeRowsF64(y.Context.Stream, CoverRowsByWarps(rows), x.Pointer<double>(), y.Pointer<double>(), rows, width, eps);
-        }
-
-        return y;
     }
 
     /// <summary>
@@ -98,6 +110,7 @@ public static partial class Ops
     /// <returns>[n, d].</returns>
     public static Tensor NormalizeRowsBackward(Tensor x, Tensor gradient, double eps = 1e-12)
     {
+        RequireFloating(x);
         CheckRows(x, eps);
         RequireSameShape(x, gradient);
         var dx = Like(x, x.Shape);
@@ -123,7 +136,7 @@ public static partial class Ops
 
     private static void CheckRows(Tensor x, double eps, [CallerMemberName] string operation = "")
     {
-        RequireFloating(x, operation);
+        RequireFloatingOrHalf(x, operation);
         RequireRank(x, 2, "[n, d]", operation);
         Require(eps > 0, $"eps {eps} is not positive", operation);
     }

@@ -13,6 +13,7 @@ public static partial class Ops
     /// <exception cref="ArgumentException">The last axis is odd, or the element type is not supported.</exception>
     public static Tensor Geglu(Tensor x)
     {
+        RequireFloatingOrHalf(x);
         var (rows, c) = GegluRows(x);
         var y = Tensor.Empty(x.Context, x.Shape.With(-1, c), x.DType);
         if (rows == 0)
@@ -20,16 +21,21 @@ public static partial class Ops
             return y;
         }
 
+        var (stream, launch) = (x.Context.Stream, GegluLaunch(rows, c));
         switch (x.DType)
         {
             case DType.Float32:
-                GegluKernels.GegluF32(x.Context.Stream, GegluLaunch(rows, c), x.Pointer<float>(), y.Pointer<float>(), rows, c);
+                GegluKernels.GegluF32(stream, launch, x.Pointer<float>(), y.Pointer<float>(), rows, c);
                 return y;
             case DType.Float64:
-                GegluKernels.GegluF64(x.Context.Stream, GegluLaunch(rows, c), x.Pointer<double>(), y.Pointer<double>(), rows, c);
+                GegluKernels.GegluF64(stream, launch, x.Pointer<double>(), y.Pointer<double>(), rows, c);
+                return y;
+            case DType.Float16:
+                GegluHalfKernels.GegluF16(stream, launch, x.Pointer<Half>(), y.Pointer<Half>(), rows, c);
                 return y;
             default:
-                throw UnsupportedType(x);
+                GegluHalfKernels.GegluBf16(stream, launch, x.Pointer<BFloat16>(), y.Pointer<BFloat16>(), rows, c);
+                return y;
         }
     }
 
@@ -43,6 +49,7 @@ public static partial class Ops
     public static Tensor GegluBackward(Tensor x, Tensor gradient)
     {
         var (rows, c) = GegluRows(x);
+        RequireFloating(x);
         RequireAlike(x, gradient);
         Require(gradient.Shape == x.Shape.With(-1, c), $"the gradient must be {x.Shape.With(-1, c)} for x {x.Shape}, not {gradient.Shape}");
         var dx = Like(x, x.Shape);

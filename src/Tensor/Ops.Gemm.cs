@@ -21,6 +21,58 @@ public static partial class Ops
 
     private const int MaxGridZ = 65535;
 
+    private static readonly ProductKernelSet<float, float> s_productF32 = new(
+        GemmKernels.GemmNnF32,
+        GemmKernels.GemmNtF32,
+        GemmKernels.GemmTnF32,
+        GemmKernels.GemmTtF32,
+        GemmKernels.GemmNnSmallF32,
+        GemmKernels.GemmNtSmallF32,
+        GemmKernels.GemmTnSmallF32,
+        GemmKernels.GemmTtSmallF32,
+        GemmKernels.GemmNnNarrowF32,
+        GemmKernels.GemmNtNarrowF32,
+        GemmKernels.GemmNtRowsF32);
+
+    private static readonly ProductKernelSet<double, double> s_productF64 = new(
+        GemmKernels.GemmNnF64,
+        GemmKernels.GemmNtF64,
+        GemmKernels.GemmTnF64,
+        GemmKernels.GemmTtF64,
+        GemmKernels.GemmNnSmallF64,
+        GemmKernels.GemmNtSmallF64,
+        GemmKernels.GemmTnSmallF64,
+        GemmKernels.GemmTtSmallF64,
+        GemmKernels.GemmNnNarrowF64,
+        GemmKernels.GemmNtNarrowF64,
+        GemmKernels.GemmNtRowsF64);
+
+    private static readonly ProductKernelSet<Half, float> s_productF16 = new(
+        GemmHalfKernels.GemmNnF16,
+        GemmHalfKernels.GemmNtF16,
+        GemmHalfKernels.GemmTnF16,
+        GemmHalfKernels.GemmTtF16,
+        GemmHalfKernels.GemmNnSmallF16,
+        GemmHalfKernels.GemmNtSmallF16,
+        GemmHalfKernels.GemmTnSmallF16,
+        GemmHalfKernels.GemmTtSmallF16,
+        GemmHalfKernels.GemmNnNarrowF16,
+        GemmHalfKernels.GemmNtNarrowF16,
+        GemmHalfKernels.GemmNtRowsF16);
+
+    private static readonly ProductKernelSet<BFloat16, float> s_productBf16 = new(
+        GemmHalfKernels.GemmNnBf16,
+        GemmHalfKernels.GemmNtBf16,
+        GemmHalfKernels.GemmTnBf16,
+        GemmHalfKernels.GemmTtBf16,
+        GemmHalfKernels.GemmNnSmallBf16,
+        GemmHalfKernels.GemmNtSmallBf16,
+        GemmHalfKernels.GemmTnSmallBf16,
+        GemmHalfKernels.GemmTtSmallBf16,
+        GemmHalfKernels.GemmNnNarrowBf16,
+        GemmHalfKernels.GemmNtNarrowBf16,
+        GemmHalfKernels.GemmNtRowsBf16);
+
     /// <summary>y = epilogue(x weight^T + bias + residual): a linear layer on the last axis.</summary>
     /// <param name="x">[.., k].</param>
     /// <param name="weight">[n, k], as PyTorch stores it.</param>
@@ -81,7 +133,7 @@ public static partial class Ops
             new GemmDescription
             {
                 ElementType = a.DType,
-                AccumulationType = a.DType,
+                AccumulationType = a.DType.Accumulation(),
                 M = rowsJoin ? CheckedInt32(batch * m, $"rows of a {a.Shape}") : m,
                 N = n,
                 K = k,
@@ -108,7 +160,7 @@ public static partial class Ops
     private static GemmDescription RowsByWeight(DType type, int m, int n, int k, Epilogue epilogue) => new()
     {
         ElementType = type,
-        AccumulationType = type,
+        AccumulationType = type.Accumulation(),
         M = m,
         N = n,
         K = k,
@@ -184,18 +236,29 @@ public static partial class Ops
             var other = b.Offset(first * d.BatchStrideB * size);
             var added = residual.IsNull ? residual : residual.Offset(first * d.BatchStrideC * size);
             var result = c.Offset(first * d.BatchStrideC * size);
-            if (d.ElementType == DType.Float32)
+            switch (d.ElementType)
             {
-                ProductFloat32(stream, part, tile, own.Cast<float>(), other.Cast<float>(), bias.Cast<float>(), added.Cast<float>(), result.Cast<float>());
+                case DType.Float32:
+                    Launch(s_productF32, (float)d.Alpha, 1);
+                    break;
+                case DType.Float64:
+                    Launch(s_productF64, d.Alpha, 1);
+                    break;
+                case DType.Float16:
+                    Launch(s_productF16, (float)d.Alpha, 1);
+                    break;
+                case DType.BFloat16:
+                    Launch(s_productBf16, (float)d.Alpha, 1);
+                    break;
+                default:
+                    throw UnsupportedType(d.ElementType, halves: true, "matrix product");
             }
-            else if (d.ElementType == DType.Float64)
-            {
-                ProductFloat64(stream, part, tile, own.Cast<double>(), other.Cast<double>(), bias.Cast<double>(), added.Cast<double>(), result.Cast<double>());
-            }
-            else
-            {
-                throw UnsupportedType(d.ElementType, "matrix product");
-            }
+
+            void Launch<T, TNumber>(ProductKernelSet<T, TNumber> kernels, TNumber alpha, TNumber beta)
+                where T : unmanaged
+                where TNumber : unmanaged
+                => LaunchProduct(
+                    kernels, stream, part, tile, own.Cast<T>(), other.Cast<T>(), bias.Cast<T>(), added.Cast<T>(), result.Cast<T>(), alpha, beta);
         }
     }
 
@@ -233,7 +296,7 @@ public static partial class Ops
         return new(new Dim3(checked((int)(Tiles(rows, height) * Tiles(columns, width))), 1, batch), threads);
     }
 
-    private static int LargeEdge(DType type) => type == DType.Float32 ? 128 : 64;
+    private static int LargeEdge(DType type) => type == DType.Float64 ? 64 : 128;
 
     private static long Tiles(long extent, int edge) => (extent + edge - 1) / edge;
 
@@ -271,83 +334,74 @@ public static partial class Ops
         return tensor;
     }
 
-    private delegate void ProductKernel<T>(
+    private static void LaunchProduct<T, TNumber>(
+        ProductKernelSet<T, TNumber> kernels,
+        GpuStream stream,
+        in GemmDescription d,
+        ProductTile tile,
+        DevicePointer<T> a,
+        DevicePointer<T> b,
+        DevicePointer<T> bias,
+        DevicePointer<T> residual,
+        DevicePointer<T> c,
+        TNumber alpha,
+        TNumber beta)
+        where T : unmanaged
+        where TNumber : unmanaged
+    {
+        if (tile == ProductTile.Rows)
+        {
+            var warps = new LaunchShape(new Dim3((int)Tiles(d.N, FewRowsWarps), (int)Tiles(d.M, FewRows)), FewRowsWarps * 32);
+            kernels.NtRows(
+                stream, warps, a, b, bias, residual, c, d.M, d.N, d.K, d.LeadingDimensionA, d.LeadingDimensionB, d.LeadingDimensionC,
+                alpha, beta, (int)d.Epilogue);
+            return;
+        }
+
+        var kernel = (tile, d.TransposeA, d.TransposeB) switch
+        {
+            (ProductTile.Large, false, false) => kernels.Nn,
+            (ProductTile.Large, false, true) => kernels.Nt,
+            (ProductTile.Large, true, false) => kernels.Tn,
+            (ProductTile.Large, true, true) => kernels.Tt,
+            (ProductTile.Narrow, _, false) => kernels.NnNarrow,
+            (ProductTile.Narrow, _, true) => kernels.NtNarrow,
+            (_, false, false) => kernels.NnSmall,
+            (_, false, true) => kernels.NtSmall,
+            (_, true, false) => kernels.TnSmall,
+            (_, true, true) => kernels.TtSmall,
+        };
+        kernel(
+            stream, TiledLaunch(tile, d.M, d.N, d.BatchCount, d.ElementType), a, b, bias, residual, c, d.M, d.N, d.K, d.LeadingDimensionA,
+            d.LeadingDimensionB, d.LeadingDimensionC, d.BatchStrideA, d.BatchStrideB, d.BatchStrideC, alpha, beta, (int)d.Epilogue);
+    }
+
+    /// <summary>The kernels of one element type T; TNumber is what they compute in.</summary>
+    private sealed record ProductKernelSet<T, TNumber>(
+        ProductKernel<T, TNumber> Nn,
+        ProductKernel<T, TNumber> Nt,
+        ProductKernel<T, TNumber> Tn,
+        ProductKernel<T, TNumber> Tt,
+        ProductKernel<T, TNumber> NnSmall,
+        ProductKernel<T, TNumber> NtSmall,
+        ProductKernel<T, TNumber> TnSmall,
+        ProductKernel<T, TNumber> TtSmall,
+        ProductKernel<T, TNumber> NnNarrow,
+        ProductKernel<T, TNumber> NtNarrow,
+        RowsProductKernel<T, TNumber> NtRows)
+        where T : unmanaged
+        where TNumber : unmanaged;
+
+    private delegate void ProductKernel<T, in TNumber>(
         GpuStream stream, in LaunchShape shape, DevicePointer<T> a, DevicePointer<T> b, DevicePointer<T> bias, DevicePointer<T> residual,
-        DevicePointer<T> c, int m, int n, int k, long lda, long ldb, long ldc, long strideA, long strideB, long strideC, T alpha, T beta,
-        int epilogue)
-        where T : unmanaged;
+        DevicePointer<T> c, int m, int n, int k, long lda, long ldb, long ldc, long strideA, long strideB, long strideC, TNumber alpha,
+        TNumber beta, int epilogue)
+        where T : unmanaged
+        where TNumber : unmanaged;
 
-    private static void ProductFloat32(
-        GpuStream stream,
-        in GemmDescription d,
-        ProductTile tile,
-        DevicePointer<float> a,
-        DevicePointer<float> b,
-        DevicePointer<float> bias,
-        DevicePointer<float> residual,
-        DevicePointer<float> c)
-    {
-        if (tile == ProductTile.Rows)
-        {
-            var warps = new LaunchShape(new Dim3((int)Tiles(d.N, FewRowsWarps), (int)Tiles(d.M, FewRows)), FewRowsWarps * 32);
-            GemmKernels.GemmNtRowsF32(
-                stream, warps, a, b, bias, residual, c, d.M, d.N, d.K, d.LeadingDimensionA, d.LeadingDimensionB, d.LeadingDimensionC,
-                (float)d.Alpha, 1, (int)d.Epilogue);
-            return;
-        }
-
-        ProductKernel<float> kernel = (tile, d.TransposeA, d.TransposeB) switch
-        {
-            (ProductTile.Large, false, false) => GemmKernels.GemmNnF32,
-            (ProductTile.Large, false, true) => GemmKernels.GemmNtF32,
-            (ProductTile.Large, true, false) => GemmKernels.GemmTnF32,
-            (ProductTile.Large, true, true) => GemmKernels.GemmTtF32,
-            (ProductTile.Narrow, _, false) => GemmKernels.GemmNnNarrowF32,
-            (ProductTile.Narrow, _, true) => GemmKernels.GemmNtNarrowF32,
-            (_, false, false) => GemmKernels.GemmNnSmallF32,
-            (_, false, true) => GemmKernels.GemmNtSmallF32,
-            (_, true, false) => GemmKernels.GemmTnSmallF32,
-            (_, true, true) => GemmKernels.GemmTtSmallF32,
-        };
-        kernel(
-            stream, TiledLaunch(tile, d.M, d.N, d.BatchCount, d.ElementType), a, b, bias, residual, c, d.M, d.N, d.K, d.LeadingDimensionA,
-            d.LeadingDimensionB, d.LeadingDimensionC, d.BatchStrideA, d.BatchStrideB, d.BatchStrideC, (float)d.Alpha, 1, (int)d.Epilogue);
-    }
-
-    private static void ProductFloat64(
-        GpuStream stream,
-        in GemmDescription d,
-        ProductTile tile,
-        DevicePointer<double> a,
-        DevicePointer<double> b,
-        DevicePointer<double> bias,
-        DevicePointer<double> residual,
-        DevicePointer<double> c)
-    {
-        if (tile == ProductTile.Rows)
-        {
-            var warps = new LaunchShape(new Dim3((int)Tiles(d.N, FewRowsWarps), (int)Tiles(d.M, FewRows)), FewRowsWarps * 32);
-            GemmKernels.GemmNtRowsF64(
-                stream, warps, a, b, bias, residual, c, d.M, d.N, d.K, d.LeadingDimensionA, d.LeadingDimensionB, d.LeadingDimensionC,
-                (double)d.Alpha, 1, (int)d.Epilogue);
-            return;
-        }
-
-        ProductKernel<double> kernel = (tile, d.TransposeA, d.TransposeB) switch
-        {
-            (ProductTile.Large, false, false) => GemmKernels.GemmNnF64,
-            (ProductTile.Large, false, true) => GemmKernels.GemmNtF64,
-            (ProductTile.Large, true, false) => GemmKernels.GemmTnF64,
-            (ProductTile.Large, true, true) => GemmKernels.GemmTtF64,
-            (ProductTile.Narrow, _, false) => GemmKernels.GemmNnNarrowF64,
-            (ProductTile.Narrow, _, true) => GemmKernels.GemmNtNarrowF64,
-            (_, false, false) => GemmKernels.GemmNnSmallF64,
-            (_, false, true) => GemmKernels.GemmNtSmallF64,
-            (_, true, false) => GemmKernels.GemmTnSmallF64,
-            (_, true, true) => GemmKernels.GemmTtSmallF64,
-        };
-        kernel(
-            stream, TiledLaunch(tile, d.M, d.N, d.BatchCount, d.ElementType), a, b, bias, residual, c, d.M, d.N, d.K, d.LeadingDimensionA,
-            d.LeadingDimensionB, d.LeadingDimensionC, d.BatchStrideA, d.BatchStrideB, d.BatchStrideC, (double)d.Alpha, 1, (int)d.Epilogue);
-    }
+    private delegate void RowsProductKernel<T, in TNumber>(
+        GpuStream stream, in LaunchShape shape, DevicePointer<T> a, DevicePointer<T> b, DevicePointer<T> bias, DevicePointer<T> residual,
+        DevicePointer<T> c, int m, int n, int k, long lda, long ldb, long ldc, TNumber alpha, TNumber beta, int epilogue)
+        where T : unmanaged
+        where TNumber : unmanaged;
 }

@@ -16,6 +16,7 @@ public static partial class Ops
         Require(
             gradient.Shape.Rank >= 1 && gradient.Shape[-1] == weight.Shape[0],
             $"the gradient {gradient.Shape} does not end in the {weight.Shape[0]} rows of weight {weight.Shape}");
+        RequireFloating(gradient);
         RequireAlike(gradient, weight);
         var (n, k) = (weight.Shape[0], weight.Shape[1]);
         Require(n > 0 && k > 0, $"weight {weight.Shape} is empty");
@@ -34,6 +35,7 @@ public static partial class Ops
         Require(
             x.Shape.Rank >= 1 && x.Shape.Rank == gradient.Shape.Rank && x.Shape.With(-1, gradient.Shape[-1]) == gradient.Shape,
             $"leading axes differ in x {x.Shape} and gradient {gradient.Shape}");
+        RequireFloating(x);
         RequireAlike(x, gradient);
         var (n, k) = (gradient.Shape[-1], x.Shape[-1]);
         Require(n > 0 && k > 0, $"x {x.Shape} or gradient {gradient.Shape} has no columns");
@@ -53,6 +55,7 @@ public static partial class Ops
     /// <exception cref="ArgumentException">Shapes, element types or contexts do not fit.</exception>
     public static Tensor MatMulBackwardA(Tensor gradient, Tensor b, Shape a, bool transposeA = false, bool transposeB = false, double alpha = 1)
     {
+        RequireFloating(gradient);
         if (gradient.Count == 0)
         {
             return Tensor.Zeros(gradient.Context, a, gradient.DType);
@@ -73,6 +76,7 @@ public static partial class Ops
     /// <exception cref="ArgumentException">Shapes, element types or contexts do not fit.</exception>
     public static Tensor MatMulBackwardB(Tensor a, Tensor gradient, Shape b, bool transposeA = false, bool transposeB = false, double alpha = 1)
     {
+        RequireFloating(gradient);
         if (gradient.Count == 0)
         {
             return Tensor.Zeros(gradient.Context, b, gradient.DType);

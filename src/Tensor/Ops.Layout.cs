@@ -33,7 +33,7 @@ public static partial class Ops
     /// <summary>A range of the channels of x [.., c]: [.., length].</summary>
     public static Tensor SliceChannels(Tensor x, int start, int length)
     {
-        RequireFloating(x);
+        RequireFloatingOrHalf(x);
         Require(x.Shape.Rank > 0 && start >= 0 && length >= 0 && start <= x.Shape[-1] - length, $"no {length} channels from {start} in {x.Shape}");
         var y = Like(x, x.Shape.With(-1, length));
         if (y.Count == 0)
@@ -43,18 +43,19 @@ public static partial class Ops
 
         var channels = x.Shape[-1];
         var rows = (int)(x.Count / channels);
-        if (y.DType == DType.Float32)
+        var (stream, launch) = (y.Context.Stream, CoverRows(rows, length));
+        switch (y.DType)
         {
-            LayoutKernels.SliceChannelsF32(
-                y.Context.Stream, CoverRows(rows, length), x.Pointer<float>(), y.Pointer<float>(), rows, channels, start, length);
+            case DType.Float32:
+                LayoutKernels.SliceChannelsF32(stream, launch, x.Pointer<float>(), y.Pointer<float>(), rows, channels, start, length);
+                return y;
+            case DType.Float64:
+                LayoutKernels.SliceChannelsF64(stream, launch, x.Pointer<double>(), y.Pointer<double>(), rows, channels, start, length);
+                return y;
+            default:
+                LayoutHalfKernels.SliceChannelsU16(stream, launch, Words(x), Words(y), rows, channels, start, length);
+                return y;
         }
-        else
-        {
-            LayoutKernels.SliceChannelsF64(
-                y.Context.Stream, CoverRows(rows, length), x.Pointer<double>(), y.Pointer<double>(), rows, channels, start, length);
-        }
-
-        return y;
     }
 
     /// <summary>
@@ -63,7 +64,7 @@ public static partial class Ops
     /// </summary>
     public static Tensor Permute(Tensor x, params int[] axes)
     {
-        RequireFloating(x);
+        RequireFloatingOrHalf(x);
         var rank = x.Shape.Rank;
         Require(
             axes.Length == rank && axes.Order().SequenceEqual(Enumerable.Range(0, rank)),
@@ -89,7 +90,7 @@ public static partial class Ops
     /// <summary>[b, f, h, w, c] to [b, f, h/p, w/p, p*p*c], the new channels in the order (row in patch, column in patch, c).</summary>
     public static Tensor SpaceToDepth(Tensor x, int patch = 2)
     {
-        RequireFloating(x);
+        RequireFloatingOrHalf(x);
         RequireRank(x, 5, "[b, f, h, w, c]");
         Require(patch > 0 && x.Shape[2] % patch == 0 && x.Shape[3] % patch == 0, $"height and width of {x.Shape} are not divisible by {patch}");
         var (b, f, h, w, c) = (x.Shape[0], x.Shape[1], x.Shape[2] / patch, x.Shape[3] / patch, x.Shape[4]);
@@ -99,7 +100,7 @@ public static partial class Ops
     /// <summary>The inverse of <see cref="SpaceToDepth"/>: [b, f, h, w, p*p*c] to [b, f, h*p, w*p, c].</summary>
     public static Tensor DepthToSpace(Tensor x, int patch = 2)
     {
-        RequireFloating(x);
+        RequireFloatingOrHalf(x);
         RequireRank(x, 5, "[b, f, h, w, p*p*c]");
         Require(patch > 0 && x.Shape[4] % (patch * patch) == 0, $"the channels of {x.Shape} are not divisible by {patch}*{patch}");
         var (b, f, h, w, c) = (x.Shape[0], x.Shape[1], x.Shape[2], x.Shape[3], x.Shape[4] / (patch * patch));
@@ -109,7 +110,7 @@ public static partial class Ops
     /// <summary>[b, f, h, w, c] to [b, f/2, h, w, 2*c], the new channels in the order (frame in pair, c).</summary>
     public static Tensor FoldFrames(Tensor x)
     {
-        RequireFloating(x);
+        RequireFloatingOrHalf(x);
         RequireRank(x, 5, "[b, f, h, w, c]");
         Require(x.Shape[1] % 2 == 0, $"the number of frames of {x.Shape} is odd");
         var (b, f, h, w, c) = (x.Shape[0], x.Shape[1] / 2, x.Shape[2], x.Shape[3], x.Shape[4]);
@@ -119,7 +120,7 @@ public static partial class Ops
     /// <summary>The inverse of <see cref="FoldFrames"/>: [b, f, h, w, 2*c] to [b, 2*f, h, w, c].</summary>
     public static Tensor UnfoldFrames(Tensor x)
     {
-        RequireFloating(x);
+        RequireFloatingOrHalf(x);
         RequireRank(x, 5, "[b, f, h, w, 2*c]");
         Require(x.Shape[4] % 2 == 0, $"the number of channels of {x.Shape} is odd");
         var (b, f, h, w, c) = (x.Shape[0], x.Shape[1], x.Shape[2], x.Shape[3], x.Shape[4] / 2);
@@ -129,7 +130,7 @@ public static partial class Ops
     /// <summary>Each pixel of x [n, h, w, c] four times: [n, 2h, 2w, c].</summary>
     public static Tensor UpsampleNearest2x(Tensor x)
     {
-        RequireFloating(x);
+        RequireFloatingOrHalf(x);
         RequireRank(x, 4, "[n, h, w, c]");
         Require(x.Count <= MaxCount / 4, $"four times the elements of {x.Shape} are more than {MaxCount}");
         var (n, h, w, c) = (x.Shape[0], x.Shape[1], x.Shape[2], x.Shape[3]);
@@ -140,22 +141,24 @@ public static partial class Ops
         }
 
         var launch = CoverRows(n * h * w, c);
-        if (y.DType == DType.Float32)
+        switch (y.DType)
         {
-            LayoutKernels.UpsampleNearest2xF32(y.Context.Stream, launch, x.Pointer<float>(), y.Pointer<float>(), n * h, w, c);
+            case DType.Float32:
+                LayoutKernels.UpsampleNearest2xF32(y.Context.Stream, launch, x.Pointer<float>(), y.Pointer<float>(), n * h, w, c);
+                return y;
+            case DType.Float64:
+                LayoutKernels.UpsampleNearest2xF64(y.Context.Stream, launch, x.Pointer<double>(), y.Pointer<double>(), n * h, w, c);
+                return y;
+            default:
+                LayoutHalfKernels.UpsampleNearest2xU16(y.Context.Stream, launch, Words(x), Words(y), n * h, w, c);
+                return y;
         }
-        else
-        {
-            LayoutKernels.UpsampleNearest2xF64(y.Context.Stream, launch, x.Pointer<double>(), y.Pointer<double>(), n * h, w, c);
-        }
-
-        return y;
     }
 
     /// <summary>The largest of each 2x2 block of x [n, h, w, c]: [n, h/2, w/2, c]; an odd last row or column is left out, a NaN wins.</summary>
     public static Tensor MaxPool2x2(Tensor x)
     {
-        RequireFloating(x);
+        RequireFloatingOrHalf(x);
         RequireRank(x, 4, "[n, h, w, c]");
         var (n, h, w, c) = (x.Shape[0], x.Shape[1], x.Shape[2], x.Shape[3]);
         var y = Like(x, [n, h / 2, w / 2, c]);
@@ -165,22 +168,27 @@ public static partial class Ops
         }
 
         var launch = CoverRows(n * (h / 2) * (w / 2), c);
-        if (y.DType == DType.Float32)
+        switch (y.DType)
         {
-            LayoutKernels.MaxPool2x2F32(y.Context.Stream, launch, x.Pointer<float>(), y.Pointer<float>(), n, h, w, c);
+            case DType.Float32:
+                LayoutKernels.MaxPool2x2F32(y.Context.Stream, launch, x.Pointer<float>(), y.Pointer<float>(), n, h, w, c);
+                return y;
+            case DType.Float64:
+                LayoutKernels.MaxPool2x2F64(y.Context.Stream, launch, x.Pointer<double>(), y.Pointer<double>(), n, h, w, c);
+                return y;
+            case DType.Float16:
+                LayoutHalfKernels.MaxPool2x2F16(y.Context.Stream, launch, x.Pointer<Half>(), y.Pointer<Half>(), n, h, w, c);
+                return y;
+            default:
+                LayoutHalfKernels.MaxPool2x2Bf16(y.Context.Stream, launch, x.Pointer<BFloat16>(), y.Pointer<BFloat16>(), n, h, w, c);
+                return y;
         }
-        else
-        {
-            LayoutKernels.MaxPool2x2F64(y.Context.Stream, launch, x.Pointer<double>(), y.Pointer<double>(), n, h, w, c);
-        }
-
-        return y;
     }
 
     /// <summary>Joins two tensors along an axis. Everything from that axis on is one row to the kernel.</summary>
     private static Tensor Concat(Tensor a, double aScale, Tensor b, Shape shape, int axis)
     {
-        var y = NewFloating(a.Context, shape, a.DType);
+        var y = NewFloating(a.Context, shape, a.DType, halves: true);
         if (y.Count == 0)
         {
             return y;
@@ -189,18 +197,25 @@ public static partial class Ops
         var rows = (int)shape.CountBetween(0, axis);
         var (ca, cb) = ((int)(a.Count / rows), (int)(b.Count / rows));
         var launch = CoverRows(rows, ca + cb, parts: ca | cb);
-        if (y.DType == DType.Float32)
+        var stream = y.Context.Stream;
+        switch (y.DType)
         {
-            LayoutKernels.ConcatChannelsF32(
-                y.Context.Stream, launch, a.Pointer<float>(), (float)aScale, b.Pointer<float>(), y.Pointer<float>(), rows, ca, cb);
+            case DType.Float32:
+                LayoutKernels.ConcatChannelsF32(
+                    stream, launch, a.Pointer<float>(), (float)aScale, b.Pointer<float>(), y.Pointer<float>(), rows, ca, cb);
+                return y;
+            case DType.Float64:
+                LayoutKernels.ConcatChannelsF64(stream, launch, a.Pointer<double>(), aScale, b.Pointer<double>(), y.Pointer<double>(), rows, ca, cb);
+                return y;
+            case DType.Float16:
+                LayoutHalfKernels.ConcatChannelsF16(
+                    stream, launch, a.Pointer<Half>(), (float)aScale, b.Pointer<Half>(), y.Pointer<Half>(), rows, ca, cb);
+                return y;
+            default:
+                LayoutHalfKernels.ConcatChannelsBf16(
+                    stream, launch, a.Pointer<BFloat16>(), (float)aScale, b.Pointer<BFloat16>(), y.Pointer<BFloat16>(), rows, ca, cb);
+                return y;
         }
-        else
-        {
-            LayoutKernels.ConcatChannelsF64(
-                y.Context.Stream, launch, a.Pointer<double>(), aScale, b.Pointer<double>(), y.Pointer<double>(), rows, ca, cb);
-        }
-
-        return y;
     }
 
     /// <summary>x seen as [outer, m, n, inner] to [outer, n, m, inner], given the result's shape.</summary>
@@ -216,29 +231,33 @@ public static partial class Ops
         if (inner == 1)
         {
             var launch = new LaunchShape(outer * CeilingDivide(m, Tile) * CeilingDivide(n, Tile), new Dim3(Tile, 8));
-            if (y.DType == DType.Float32)
+            switch (y.DType)
             {
-                LayoutKernels.TransposeF32(y.Context.Stream, launch, x.Pointer<float>(), y.Pointer<float>(), m, n);
-            }
-            else
-            {
-                LayoutKernels.TransposeF64(y.Context.Stream, launch, x.Pointer<double>(), y.Pointer<double>(), m, n);
-            }
-        }
-        else
-        {
-            var launch = CoverRows(outer * m * n, inner);
-            if (y.DType == DType.Float32)
-            {
-                LayoutKernels.SwapAxesF32(y.Context.Stream, launch, x.Pointer<float>(), y.Pointer<float>(), outer, m, n, inner);
-            }
-            else
-            {
-                LayoutKernels.SwapAxesF64(y.Context.Stream, launch, x.Pointer<double>(), y.Pointer<double>(), outer, m, n, inner);
+                case DType.Float32:
+                    LayoutKernels.TransposeF32(y.Context.Stream, launch, x.Pointer<float>(), y.Pointer<float>(), m, n);
+                    return y;
+                case DType.Float64:
+                    LayoutKernels.TransposeF64(y.Context.Stream, launch, x.Pointer<double>(), y.Pointer<double>(), m, n);
+                    return y;
+                default:
+                    LayoutHalfKernels.TransposeU16(y.Context.Stream, launch, Words(x), Words(y), m, n);
+                    return y;
             }
         }
 
-        return y;
+        var rows = CoverRows(outer * m * n, inner);
+        switch (y.DType)
+        {
+            case DType.Float32:
+                LayoutKernels.SwapAxesF32(y.Context.Stream, rows, x.Pointer<float>(), y.Pointer<float>(), outer, m, n, inner);
+                return y;
+            case DType.Float64:
+                LayoutKernels.SwapAxesF64(y.Context.Stream, rows, x.Pointer<double>(), y.Pointer<double>(), outer, m, n, inner);
+                return y;
+            default:
+                LayoutHalfKernels.SwapAxesU16(y.Context.Stream, rows, Words(x), Words(y), outer, m, n, inner);
+                return y;
+        }
     }
 
     private static Tensor PermuteAny(Tensor x, int[] lengths, int[] order, Shape shape)
@@ -257,20 +276,24 @@ public static partial class Ops
 
         var y = Like(x, shape);
         var n = (int)y.Count;
-        if (y.DType == DType.Float32)
+        switch (y.DType)
         {
-            LayoutKernels.PermuteF32(
-                y.Context.Stream, Cover(n), x.Pointer<float>(), y.Pointer<float>(), n,
-                d[1], d[2], d[3], d[4], d[5], s[0], s[1], s[2], s[3], s[4], s[5]);
+            case DType.Float32:
+                LayoutKernels.PermuteF32(
+                    y.Context.Stream, Cover(n), x.Pointer<float>(), y.Pointer<float>(), n,
+                    d[1], d[2], d[3], d[4], d[5], s[0], s[1], s[2], s[3], s[4], s[5]);
+                return y;
+            case DType.Float64:
+                LayoutKernels.PermuteF64(
+                    y.Context.Stream, Cover(n), x.Pointer<double>(), y.Pointer<double>(), n,
+                    d[1], d[2], d[3], d[4], d[5], s[0], s[1], s[2], s[3], s[4], s[5]);
+                return y;
+            default:
+                LayoutHalfKernels.PermuteU16(
+                    y.Context.Stream, Cover(n), Words(x), Words(y), n,
+                    d[1], d[2], d[3], d[4], d[5], s[0], s[1], s[2], s[3], s[4], s[5]);
+                return y;
         }
-        else
-        {
-            LayoutKernels.PermuteF64(
-                y.Context.Stream, Cover(n), x.Pointer<double>(), y.Pointer<double>(), n,
-                d[1], d[2], d[3], d[4], d[5], s[0], s[1], s[2], s[3], s[4], s[5]);
-        }
-
-        return y;
     }
 
     /// <summary>

@@ -113,6 +113,7 @@ public static partial class Ops
     /// <returns>[n, h, w, c].</returns>
     public static Tensor MaxPool2x2Backward(Tensor x, Tensor gradient)
     {
+        RequireFloating(x);
         RequireAlike(x, gradient);
         RequireRank(x, 4, "[n, h, w, c]");
         var (n, h, w, c) = (x.Shape[0], x.Shape[1], x.Shape[2], x.Shape[3]);

@@ -186,6 +186,7 @@ public static partial class Ops
 
     private static Tensor SquaredError(Tensor a, Tensor b, double factor, [CallerMemberName] string operation = "")
     {
+        RequireFloating(a, operation);
         RequireSameShape(a, b, operation);
         var n = RequireElements(a, operation);
         return ReduceChunks(
@@ -199,6 +200,7 @@ public static partial class Ops
 
     private static Tensor SquaredErrorBackward(Tensor a, Tensor b, Tensor gradient, double factor, [CallerMemberName] string operation = "")
     {
+        RequireFloating(a, operation);
         RequireSameShape(a, b, operation);
         RequireScalarLike(a, gradient, operation);
         var n = RequireElements(a, operation);

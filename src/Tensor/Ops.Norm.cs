@@ -15,6 +15,86 @@ public static partial class Ops
     /// <summary>Rows from which on a warp of a normalisation takes several, to load its weights once.</summary>
     private const int ManyRows = 8192;
 
+    private static readonly GroupNormKernelSet<float, float> s_groupNormF32 = new(
+        GroupNormKernels.GroupNormSumsF32,
+        GroupNormKernels.GroupNormSumsVec4F32,
+        GroupNormKernels.GroupNormCoefficientsF32,
+        GroupNormKernels.GroupNormApplyF32,
+        GroupNormKernels.GroupNormApplyVec4F32,
+        GroupNormKernels.GroupNormApplySiluF32,
+        GroupNormKernels.GroupNormApplySiluVec4F32);
+
+    private static readonly GroupNormKernelSet<double, double> s_groupNormF64 = new(
+        GroupNormKernels.GroupNormSumsF64,
+        GroupNormKernels.GroupNormSumsVec4F64,
+        GroupNormKernels.GroupNormCoefficientsF64,
+        GroupNormKernels.GroupNormApplyF64,
+        GroupNormKernels.GroupNormApplyVec4F64,
+        GroupNormKernels.GroupNormApplySiluF64,
+        GroupNormKernels.GroupNormApplySiluVec4F64);
+
+    private static readonly GroupNormKernelSet<Half, float> s_groupNormF16 = new(
+        GroupNormHalfKernels.GroupNormSumsF16,
+        GroupNormHalfKernels.GroupNormSumsVec4F16,
+        GroupNormHalfKernels.GroupNormCoefficientsF16,
+        GroupNormHalfKernels.GroupNormApplyF16,
+        GroupNormHalfKernels.GroupNormApplyVec4F16,
+        GroupNormHalfKernels.GroupNormApplySiluF16,
+        GroupNormHalfKernels.GroupNormApplySiluVec4F16);
+
+    private static readonly GroupNormKernelSet<BFloat16, float> s_groupNormBf16 = new(
+        GroupNormHalfKernels.GroupNormSumsBf16,
+        GroupNormHalfKernels.GroupNormSumsVec4Bf16,
+        GroupNormHalfKernels.GroupNormCoefficientsBf16,
+        GroupNormHalfKernels.GroupNormApplyBf16,
+        GroupNormHalfKernels.GroupNormApplyVec4Bf16,
+        GroupNormHalfKernels.GroupNormApplySiluBf16,
+        GroupNormHalfKernels.GroupNormApplySiluVec4Bf16);
+
+    private static readonly LayerNormKernelSet<float, float> s_layerNormF32 = new(
+        LayerNormKernels.LayerNorm8F32,
+        LayerNormKernels.LayerNorm16F32,
+        LayerNormKernels.LayerNorm32F32,
+        LayerNormKernels.LayerNorm64F32,
+        LayerNormKernels.LayerNorm128F32,
+        LayerNormKernels.LayerNorm256F32,
+        LayerNormKernels.LayerNorm512F32,
+        LayerNormKernels.LayerNorm1024F32,
+        LayerNormKernels.LayerNormAnyF32);
+
+    private static readonly LayerNormKernelSet<double, double> s_layerNormF64 = new(
+        LayerNormKernels.LayerNorm8F64,
+        LayerNormKernels.LayerNorm16F64,
+        LayerNormKernels.LayerNorm32F64,
+        LayerNormKernels.LayerNorm64F64,
+        LayerNormKernels.LayerNorm128F64,
+        LayerNormKernels.LayerNorm256F64,
+        LayerNormKernels.LayerNorm512F64,
+        LayerNormKernels.LayerNorm1024F64,
+        LayerNormKernels.LayerNormAnyF64);
+
+    private static readonly LayerNormKernelSet<Half, float> s_layerNormF16 = new(
+        LayerNormHalfKernels.LayerNorm8F16,
+        LayerNormHalfKernels.LayerNorm16F16,
+        LayerNormHalfKernels.LayerNorm32F16,
+        LayerNormHalfKernels.LayerNorm64F16,
+        LayerNormHalfKernels.LayerNorm128F16,
+        LayerNormHalfKernels.LayerNorm256F16,
+        LayerNormHalfKernels.LayerNorm512F16,
+        LayerNormHalfKernels.LayerNorm1024F16,
+        LayerNormHalfKernels.LayerNormAnyF16);
+
+    private static readonly LayerNormKernelSet<BFloat16, float> s_layerNormBf16 = new(
+        LayerNormHalfKernels.LayerNorm8Bf16,
+        LayerNormHalfKernels.LayerNorm16Bf16,
+        LayerNormHalfKernels.LayerNorm32Bf16,
+        LayerNormHalfKernels.LayerNorm64Bf16,
+        LayerNormHalfKernels.LayerNorm128Bf16,
+        LayerNormHalfKernels.LayerNorm256Bf16,
+        LayerNormHalfKernels.LayerNorm512Bf16,
+        LayerNormHalfKernels.LayerNorm1024Bf16,
+        LayerNormHalfKernels.LayerNormAnyBf16);
+
     /// <summary>
     /// Group normalisation (Wu and He 2018, arXiv 1803.08494): statistics of every sample over the channels of a group and
     /// all positions, the variance biased; then weight and bias, optional scale and shift, optional SiLU.
@@ -48,7 +128,8 @@ public static partial class Ops
 
     /// <summary>
     /// The first half of <see cref="GroupNorm(Tensor, int, Tensor, Tensor, double, Tensor?, bool)"/>: what the second one multiplies and
-    /// adds, [b, 2, c]: rstd weight (1 + scale), then (bias - mean rstd weight) (1 + scale) + shift.
+    /// adds, [b, 2, c], in the type that is computed in (float for half types): rstd weight (1 + scale), then
+    /// (bias - mean rstd weight) (1 + scale) + shift.
     /// </summary>
     /// <inheritdoc cref="GroupNorm(Tensor, int, Tensor, Tensor, double, Tensor?, bool, Tensor?)"/>
     public static Tensor GroupNormCoefficients(
@@ -62,31 +143,35 @@ public static partial class Ops
         var walk = GroupNormWalk.Choose(c, c / groups, vectors ? 4 : 1);
         var rowsPerChunk = walk.RowsPerSumChunk(n);
         var chunks = CeilingDivide(n, rowsPerChunk);
-        var coefficients = Tensor.Empty(x.Context, [b, 2, c], x.DType);
+        var coefficients = Tensor.Empty(x.Context, [b, 2, c], x.DType.Accumulation());
         using var partials = TensorScope.Detach(Tensor.Empty(x.Context, [b, groups, chunks, 2], DType.Float64));
         var sums = new LaunchShape(new Dim3(chunks, walk.Tiles, b), new Dim3(WarpSize, walk.Warps));
         var perGroup = new LaunchShape(new Dim3(groups, b), WarpSize);
-        var stream = x.Context.Stream;
         switch (x.DType)
         {
             case DType.Float32:
-                (vectors ? (GroupNormSums<float>)GroupNormKernels.GroupNormSumsVec4F32 : GroupNormKernels.GroupNormSumsF32)(
-                    stream, sums, x.Pointer<float>(), partials.Pointer<double>(), n, c, groups, walk.TileChannels, walk.RowsPerStep, rowsPerChunk);
-                GroupNormKernels.GroupNormCoefficientsF32(
-                    stream, perGroup, x.Pointer<float>(), partials.Pointer<double>(), weight.Pointer<float>(), bias.Pointer<float>(),
-                    Optional<float>(scaleShift), coefficients.Pointer<float>(), Optional<double>(statistics), n, c, groups, chunks, eps);
+                Launch(s_groupNormF32);
                 return coefficients;
-
             case DType.Float64:
-                (vectors ? (GroupNormSums<double>)GroupNormKernels.GroupNormSumsVec4F64 : GroupNormKernels.GroupNormSumsF64)(
-                    stream, sums, x.Pointer<double>(), partials.Pointer<double>(), n, c, groups, walk.TileChannels, walk.RowsPerStep, rowsPerChunk);
-                GroupNormKernels.GroupNormCoefficientsF64(
-                    stream, perGroup, x.Pointer<double>(), partials.Pointer<double>(), weight.Pointer<double>(), bias.Pointer<double>(),
-                    Optional<double>(scaleShift), coefficients.Pointer<double>(), Optional<double>(statistics), n, c, groups, chunks, eps);
+                Launch(s_groupNormF64);
                 return coefficients;
-
+            case DType.Float16:
+                Launch(s_groupNormF16);
+                return coefficients;
             default:
-                throw UnsupportedType(x);
+                Launch(s_groupNormBf16);
+                return coefficients;
+        }
+
+        void Launch<T, TNumber>(GroupNormKernelSet<T, TNumber> kernels)
+            where T : unmanaged
+            where TNumber : unmanaged
+        {
+            (vectors ? kernels.SumsVec4 : kernels.Sums)(
+                x.Context.Stream, sums, x.Pointer<T>(), partials.Pointer<double>(), n, c, groups, walk.TileChannels, walk.RowsPerStep, rowsPerChunk);
+            kernels.Coefficients(
+                x.Context.Stream, perGroup, x.Pointer<T>(), partials.Pointer<double>(), weight.Pointer<T>(), bias.Pointer<T>(),
+                Optional<T>(scaleShift), coefficients.Pointer<TNumber>(), Optional<double>(statistics), n, c, groups, chunks, eps);
         }
     }
 
@@ -96,7 +181,7 @@ public static partial class Ops
     /// </summary>
     /// <param name="x">[b, .., c]: samples first, channels last.</param>
     /// <param name="groups">Those that the coefficients were made with.</param>
-    /// <param name="coefficients">[b, 2, c].</param>
+    /// <param name="coefficients">[b, 2, c], of x's element type, or of Float32 where that is a half type.</param>
     /// <param name="silu">Whether x * sigmoid(x) is applied last.</param>
     /// <returns>Of x's shape.</returns>
     /// <exception cref="ArgumentException">Shapes, element types or contexts do not fit.</exception>
@@ -104,7 +189,11 @@ public static partial class Ops
     {
         var (b, n, c) = RequireGroups(x, groups);
         Require(coefficients.Shape == new Shape(b, 2, c), $"coefficients must be [{b}, 2, {c}] for x {x.Shape}, not {coefficients.Shape}");
-        RequireAlike(x, coefficients);
+        RequireFloatingOrHalf(x);
+        Require(
+            coefficients.DType == x.DType.Accumulation(),
+            $"coefficients of {x.DType} are {x.DType.Accumulation()}, not {coefficients.DType}");
+        Require(coefficients.Context == x.Context, $"operands of different device contexts, {x} and {coefficients}");
         var y = Tensor.Empty(x.Context, x.Shape, x.DType);
         var vectors = GroupVectors(x, groups);
         using var alignedX = vectors ? AlignedCopy(x) : null;
@@ -112,41 +201,36 @@ public static partial class Ops
         var walk = GroupNormWalk.Choose(c, c / groups, vectors ? 4 : 1);
         var rowsPerApplied = walk.RowsPerAppliedChunk;
         var apply = new LaunchShape(new Dim3(CeilingDivide(n, rowsPerApplied), walk.Tiles, b), new Dim3(WarpSize, walk.Warps));
-        var stream = x.Context.Stream;
         switch (x.DType)
         {
             case DType.Float32:
-            {
-                GroupNormApplyKernel<float> kernel = (vectors, silu) switch
-                {
-                    (true, true) => GroupNormKernels.GroupNormApplySiluVec4F32,
-                    (true, false) => GroupNormKernels.GroupNormApplyVec4F32,
-                    (false, true) => GroupNormKernels.GroupNormApplySiluF32,
-                    (false, false) => GroupNormKernels.GroupNormApplyF32,
-                };
-                kernel(
-                    stream, apply, x.Pointer<float>(), coefficients.Pointer<float>(), y.Pointer<float>(), n, c, walk.TileChannels,
-                    walk.RowsPerStep, rowsPerApplied);
+                Launch(s_groupNormF32);
                 return y;
-            }
-
             case DType.Float64:
-            {
-                GroupNormApplyKernel<double> kernel = (vectors, silu) switch
-                {
-                    (true, true) => GroupNormKernels.GroupNormApplySiluVec4F64,
-                    (true, false) => GroupNormKernels.GroupNormApplyVec4F64,
-                    (false, true) => GroupNormKernels.GroupNormApplySiluF64,
-                    (false, false) => GroupNormKernels.GroupNormApplyF64,
-                };
-                kernel(
-                    stream, apply, x.Pointer<double>(), coefficients.Pointer<double>(), y.Pointer<double>(), n, c, walk.TileChannels,
-                    walk.RowsPerStep, rowsPerApplied);
+                Launch(s_groupNormF64);
                 return y;
-            }
-
+            case DType.Float16:
+                Launch(s_groupNormF16);
+                return y;
             default:
-                throw UnsupportedType(x);
+                Launch(s_groupNormBf16);
+                return y;
+        }
+
+        void Launch<T, TNumber>(GroupNormKernelSet<T, TNumber> kernels)
+            where T : unmanaged
+            where TNumber : unmanaged
+        {
+            var kernel = (vectors, silu) switch
+            {
+                (true, true) => kernels.ApplySiluVec4,
+                (true, false) => kernels.ApplyVec4,
+                (false, true) => kernels.ApplySilu,
+                (false, false) => kernels.Apply,
+            };
+            kernel(
+                x.Context.Stream, apply, x.Pointer<T>(), coefficients.Pointer<TNumber>(), y.Pointer<T>(), n, c, walk.TileChannels,
+                walk.RowsPerStep, rowsPerApplied);
         }
     }
 
@@ -173,87 +257,20 @@ public static partial class Ops
             return y;
         }
 
-        var stream = x.Context.Stream;
-        var inWarp = FitsWarp(c);
-        using var alignedX = inWarp ? AlignedCopy(x) : null;
-        using var alignedWeight = inWarp ? AlignedCopy(weight) : null;
-        using var alignedBias = inWarp ? AlignedCopy(bias) : null;
-        (x, weight, bias) = (alignedX ?? x, alignedWeight ?? weight, alignedBias ?? bias);
-        var rowsPerUnit = rows >= ManyRows ? 4 : 1;
-        var inPartOfWarp = FitsPartOfWarp(rows, c);
-        var rowsPerBlock = RowWarps * (inPartOfWarp ? 4 * WarpSize / c : 1) * rowsPerUnit;
-        var warps = new LaunchShape(CeilingDivide(rows, rowsPerBlock), new Dim3(WarpSize, RowWarps));
-        var blocks = new LaunchShape(rows, RowThreads(c));
         switch (x.DType)
         {
             case DType.Float32:
-            {
-                var (from, w, b, to) = (x.Pointer<float>(), weight.Pointer<float>(), bias.Pointer<float>(), y.Pointer<float>());
-                if (!inWarp)
-                {
-                    LayerNormKernels.LayerNormAnyF32(stream, blocks, from, w, b, to, c, (float)eps);
-                }
-                else if (inPartOfWarp)
-                {
-                    LayerNormParts<float> kernel = c switch
-                    {
-                        8 => LayerNormKernels.LayerNorm8F32,
-                        16 => LayerNormKernels.LayerNorm16F32,
-                        32 => LayerNormKernels.LayerNorm32F32,
-                        _ => LayerNormKernels.LayerNorm64F32,
-                    };
-                    kernel(stream, warps, from, w, b, to, rows, (float)eps, rowsPerUnit);
-                }
-                else
-                {
-                    LayerNormRows<float> kernel = c switch
-                    {
-                        <= 128 => LayerNormKernels.LayerNorm128F32,
-                        <= 256 => LayerNormKernels.LayerNorm256F32,
-                        <= 512 => LayerNormKernels.LayerNorm512F32,
-                        _ => LayerNormKernels.LayerNorm1024F32,
-                    };
-                    kernel(stream, warps, from, w, b, to, rows, c, (float)eps, rowsPerUnit);
-                }
-
+                LayerNorm(s_layerNormF32, x, weight, bias, y, rows, c, (float)eps);
                 return y;
-            }
-
             case DType.Float64:
-            {
-                var (from, w, b, to) = (x.Pointer<double>(), weight.Pointer<double>(), bias.Pointer<double>(), y.Pointer<double>());
-                if (!inWarp)
-                {
-                    LayerNormKernels.LayerNormAnyF64(stream, blocks, from, w, b, to, c, eps);
-                }
-                else if (inPartOfWarp)
-                {
-                    LayerNormParts<double> kernel = c switch
-                    {
-                        8 => LayerNormKernels.LayerNorm8F64,
-                        16 => LayerNormKernels.LayerNorm16F64,
-                        32 => LayerNormKernels.LayerNorm32F64,
-                        _ => LayerNormKernels.LayerNorm64F64,
-                    };
-                    kernel(stream, warps, from, w, b, to, rows, eps, rowsPerUnit);
-                }
-                else
-                {
-                    LayerNormRows<double> kernel = c switch
-                    {
-                        <= 128 => LayerNormKernels.LayerNorm128F64,
-                        <= 256 => LayerNormKernels.LayerNorm256F64,
-                        <= 512 => LayerNormKernels.LayerNorm512F64,
-                        _ => LayerNormKernels.LayerNorm1024F64,
-                    };
-                    kernel(stream, warps, from, w, b, to, rows, c, eps, rowsPerUnit);
-                }
-
+                LayerNorm(s_layerNormF64, x, weight, bias, y, rows, c, eps);
                 return y;
-            }
-
+            case DType.Float16:
+                LayerNorm(s_layerNormF16, x, weight, bias, y, rows, c, (float)eps);
+                return y;
             default:
-                throw UnsupportedType(x);
+                LayerNorm(s_layerNormBf16, x, weight, bias, y, rows, c, (float)eps);
+                return y;
         }
     }
 
@@ -291,8 +308,14 @@ public static partial class Ops
                 ChanLayerNormKernels.ChanLayerNormF64(
                     x.Context.Stream, launch, x.Pointer<double>(), g.Pointer<double>(), y.Pointer<double>(), frames, frameRows, kept, c, eps);
                 return y;
+            case DType.Float16:
+                ChanLayerNormHalfKernels.ChanLayerNormF16(
+                    x.Context.Stream, launch, x.Pointer<Half>(), g.Pointer<Half>(), y.Pointer<Half>(), frames, frameRows, kept, c, (float)eps);
+                return y;
             default:
-                throw UnsupportedType(x);
+                ChanLayerNormHalfKernels.ChanLayerNormBf16(
+                    x.Context.Stream, launch, x.Pointer<BFloat16>(), g.Pointer<BFloat16>(), y.Pointer<BFloat16>(), frames, frameRows, kept, c, (float)eps);
+                return y;
         }
     }
 
@@ -302,6 +325,7 @@ public static partial class Ops
     /// <exception cref="ArgumentException">x is no video.</exception>
     public static Tensor TokenShift(Tensor x)
     {
+        RequireFloatingOrHalf(x);
         RequireVideo(x);
         var c = x.Shape[-1];
         var (frames, frameRows) = (x.Shape[1], CheckedInt32((long)x.Shape[2] * x.Shape[3], $"positions of a frame of x {x.Shape}"));
@@ -324,7 +348,54 @@ public static partial class Ops
                     x.Context.Stream, launch, x.Pointer<double>(), y.Pointer<double>(), rows, frames, frameRows, (c + 1) / 2, c);
                 return y;
             default:
-                throw UnsupportedType(x);
+                ChanLayerNormHalfKernels.TokenShiftU16(x.Context.Stream, launch, Words(x), Words(y), rows, frames, frameRows, (c + 1) / 2, c);
+                return y;
+        }
+    }
+
+    private static void LayerNorm<T, TNumber>(
+        LayerNormKernelSet<T, TNumber> kernels, Tensor x, Tensor weight, Tensor bias, Tensor y, int rows, int c, TNumber eps)
+        where T : unmanaged
+        where TNumber : unmanaged
+    {
+        var stream = x.Context.Stream;
+        if (!FitsWarp(c))
+        {
+            kernels.Any(
+                stream, new LaunchShape(rows, RowThreads(c)), x.Pointer<T>(), weight.Pointer<T>(), bias.Pointer<T>(), y.Pointer<T>(), c, eps);
+            return;
+        }
+
+        using var alignedX = AlignedCopy(x);
+        using var alignedWeight = AlignedCopy(weight);
+        using var alignedBias = AlignedCopy(bias);
+        var (from, to) = ((alignedX ?? x).Pointer<T>(), y.Pointer<T>());
+        var (w, b) = ((alignedWeight ?? weight).Pointer<T>(), (alignedBias ?? bias).Pointer<T>());
+        var rowsPerUnit = rows >= ManyRows ? 4 : 1;
+        var inPartOfWarp = FitsPartOfWarp(rows, c);
+        var rowsPerBlock = RowWarps * (inPartOfWarp ? 4 * WarpSize / c : 1) * rowsPerUnit;
+        var warps = new LaunchShape(CeilingDivide(rows, rowsPerBlock), new Dim3(WarpSize, RowWarps));
+        if (inPartOfWarp)
+        {
+            var kernel = c switch
+            {
+                8 => kernels.Of8,
+                16 => kernels.Of16,
+                32 => kernels.Of32,
+                _ => kernels.Of64,
+            };
+            kernel(stream, warps, from, w, b, to, rows, eps, rowsPerUnit);
+        }
+        else
+        {
+            var kernel = c switch
+            {
+                <= 128 => kernels.UpTo128,
+                <= 256 => kernels.UpTo256,
+                <= 512 => kernels.UpTo512,
+                _ => kernels.UpTo1024,
+            };
+            kernel(stream, warps, from, w, b, to, rows, c, eps, rowsPerUnit);
         }
     }
 
@@ -338,12 +409,12 @@ public static partial class Ops
     private static bool FitsPartOfWarp(int rows, int columns) => columns is 8 or 16 or 32 or 64 && rows >= 4 * WarpSize / columns;
 
     /// <summary>
-    /// A copy of a tensor that does not start at a multiple of 16 bytes, as some views do not; null for others. Kernels that
+    /// A copy of a tensor that does not start at a multiple of 16 bytes (8, for half types), as some views do not; null for others. Kernels that
     /// sum in vectors take it instead, so that the order of a sum never depends on where its terms lie.
     /// </summary>
     private static Tensor? AlignedCopy(Tensor tensor)
     {
-        if (tensor.Pointer<byte>().Address % 16 == 0)
+        if (tensor.Pointer<byte>().Address % (tensor.DType.IsHalf() ? 8UL : 16UL) == 0)
         {
             return null;
         }
@@ -467,23 +538,65 @@ public static partial class Ops
         }
     }
 
+    /// <summary>The kernels of one element type T; TNumber is what they compute in.</summary>
+    private sealed record GroupNormKernelSet<T, TNumber>(
+        GroupNormSums<T> Sums,
+        GroupNormSums<T> SumsVec4,
+        GroupNormCoefficientsKernel<T, TNumber> Coefficients,
+        GroupNormApplyKernel<T, TNumber> Apply,
+        GroupNormApplyKernel<T, TNumber> ApplyVec4,
+        GroupNormApplyKernel<T, TNumber> ApplySilu,
+        GroupNormApplyKernel<T, TNumber> ApplySiluVec4)
+        where T : unmanaged
+        where TNumber : unmanaged;
+
+    /// <inheritdoc cref="GroupNormKernelSet{T, TNumber}"/>
+    private sealed record LayerNormKernelSet<T, TNumber>(
+        LayerNormParts<T, TNumber> Of8,
+        LayerNormParts<T, TNumber> Of16,
+        LayerNormParts<T, TNumber> Of32,
+        LayerNormParts<T, TNumber> Of64,
+        LayerNormRows<T, TNumber> UpTo128,
+        LayerNormRows<T, TNumber> UpTo256,
+        LayerNormRows<T, TNumber> UpTo512,
+        LayerNormRows<T, TNumber> UpTo1024,
+        LayerNormAny<T, TNumber> Any)
+        where T : unmanaged
+        where TNumber : unmanaged;
+
     private delegate void GroupNormSums<T>(
         GpuStream stream, in LaunchShape shape, DevicePointer<T> x, DevicePointer<double> partials, int n, int c, int groups, int tileChannels,
         int rowsPerStep, int rowsPerChunk)
         where T : unmanaged;
 
-    private delegate void GroupNormApplyKernel<T>(
-        GpuStream stream, in LaunchShape shape, DevicePointer<T> x, DevicePointer<T> coefficients, DevicePointer<T> y, int n, int c,
+    private delegate void GroupNormCoefficientsKernel<T, TNumber>(
+        GpuStream stream, in LaunchShape shape, DevicePointer<T> x, DevicePointer<double> partials, DevicePointer<T> weight,
+        DevicePointer<T> bias, DevicePointer<T> scaleShift, DevicePointer<TNumber> coefficients, DevicePointer<double> statistics, int n, int c,
+        int groups, int chunks, double eps)
+        where T : unmanaged
+        where TNumber : unmanaged;
+
+    private delegate void GroupNormApplyKernel<T, TNumber>(
+        GpuStream stream, in LaunchShape shape, DevicePointer<T> x, DevicePointer<TNumber> coefficients, DevicePointer<T> y, int n, int c,
         int tileChannels, int rowsPerStep, int rowsPerChunk)
-        where T : unmanaged;
+        where T : unmanaged
+        where TNumber : unmanaged;
 
-    private delegate void LayerNormParts<T>(
+    private delegate void LayerNormParts<T, in TNumber>(
         GpuStream stream, in LaunchShape shape, DevicePointer<T> x, DevicePointer<T> weight, DevicePointer<T> bias, DevicePointer<T> y, int rows,
-        T eps, int rowsPerUnit)
-        where T : unmanaged;
+        TNumber eps, int rowsPerUnit)
+        where T : unmanaged
+        where TNumber : unmanaged;
 
-    private delegate void LayerNormRows<T>(
+    private delegate void LayerNormRows<T, in TNumber>(
         GpuStream stream, in LaunchShape shape, DevicePointer<T> x, DevicePointer<T> weight, DevicePointer<T> bias, DevicePointer<T> y, int rows,
-        int c, T eps, int rowsPerUnit)
-        where T : unmanaged;
+        int c, TNumber eps, int rowsPerUnit)
+        where T : unmanaged
+        where TNumber : unmanaged;
+
+    private delegate void LayerNormAny<T, in TNumber>(
+        GpuStream stream, in LaunchShape shape, DevicePointer<T> x, DevicePointer<T> weight, DevicePointer<T> bias, DevicePointer<T> y, int c,
+        TNumber eps)
+        where T : unmanaged
+        where TNumber : unmanaged;
 }

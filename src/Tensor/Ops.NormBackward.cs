@@ -71,6 +71,7 @@ public static partial class Ops
         Tensor x, int groups, Tensor weight, Tensor bias, Tensor? scaleShift, bool silu, Tensor statistics, Tensor gradient,
         NormInputs wanted = NormInputs.All)
     {
+        RequireFloating(x);
         RequireGroups(x, groups, weight, bias, scaleShift);
         RequireStatistics(x, groups, statistics);
         RequireSameShape(x, gradient);
@@ -96,6 +97,7 @@ public static partial class Ops
     {
         Require(x.Shape.Rank >= 1 && x.Shape[-1] > 0, $"x must be [.., c], not {x.Shape}");
         var c = x.Shape[-1];
+        RequireFloating(x);
         RequireVector(x, weight, c, nameof(weight));
         RequireSameShape(x, gradient);
         var inWarp = FitsWarp(c);
@@ -125,6 +127,7 @@ public static partial class Ops
     {
         RequireVideo(x);
         var c = x.Shape[-1];
+        RequireFloating(x);
         RequireVector(x, g, c, nameof(g));
         RequireSameShape(x, gradient);
         var dx = wanted.HasFlag(NormInputs.X) ? Like(x, x.Shape) : null;

@@ -34,7 +34,7 @@ public static partial class Ops
                 SamplerKernels.TimestepEmbeddingF64(t.Context.Stream, shape, t.Pointer<double>(), y.Pointer<double>(), t.Shape[0], dim / 2);
                 return y;
             default:
-                throw UnsupportedType(t);
+                throw UnsupportedType(t, halves: false);
         }
     }
 
@@ -231,7 +231,7 @@ public static partial class Ops
                 SamplerKernels.FirstFrameF64(x.Context.Stream, launch, firstFrame.Pointer<double>(), x.Pointer<double>(), x.Shape[1], frameElements);
                 return;
             default:
-                throw UnsupportedType(x);
+                throw UnsupportedType(x, halves: false);
         }
     }
 
@@ -263,11 +263,7 @@ public static partial class Ops
         Tensor? firstFrame,
         [CallerMemberName] string operation = "")
     {
-        if (x.DType is not (DType.Float32 or DType.Float64))
-        {
-            throw UnsupportedType(x, operation);
-        }
-
+        RequireFloating(x, operation);
         Require(x.Shape.Rank == 5, $"x must be [b, frames, h, w, channels], not {x.Shape}", operation);
         Require(eps.Shape == x.Shape, $"eps {eps.Shape} is not of the shape of x {x.Shape}", operation);
         RequireAlike(x, eps, operation);

@@ -20,6 +20,7 @@ public static partial class Ops
     /// <exception cref="ArgumentException">Shapes or element types do not fit.</exception>
     public static (Tensor Noisy, Tensor Target) AddNoise(Tensor x0, Tensor noise, Tensor timesteps, NoisingTables tables, bool velocity = false)
     {
+        RequireFloating(x0);
         RequireSameShape(x0, noise);
         Require(timesteps.DType == DType.Int32, $"the timesteps must be Int32, not {timesteps.DType}");
         Require(timesteps.Context == x0.Context, $"operands of different device contexts, {x0} and {timesteps}");

@@ -14,6 +14,7 @@ public static partial class Ops
     /// <returns>[.., c].</returns>
     public static Tensor PosteriorSample(Tensor moments, Tensor noise, double scale)
     {
+        RequireFloatingOrHalf(moments);
         var shape = MeanShape(moments);
         Require(noise.Shape == shape, $"noise must be {shape} for moments {moments.Shape}, not {noise.Shape}");
         RequireAlike(moments, noise);
@@ -34,8 +35,14 @@ public static partial class Ops
                 VaeKernels.PosteriorSampleF64(
                     stream, Cover(count), moments.Pointer<double>(), noise.Pointer<double>(), y.Pointer<double>(), count, shape[-1], scale);
                 return y;
+            case DType.Float16:
+                VaeHalfKernels.PosteriorSampleF16(
+                    stream, Cover(count), moments.Pointer<Half>(), noise.Pointer<Half>(), y.Pointer<Half>(), count, shape[-1], (float)scale);
+                return y;
             default:
-                throw UnsupportedType(y);
+                VaeHalfKernels.PosteriorSampleBf16(
+                    stream, Cover(count), moments.Pointer<BFloat16>(), noise.Pointer<BFloat16>(), y.Pointer<BFloat16>(), count, shape[-1], (float)scale);
+                return y;
         }
     }
 
@@ -45,6 +52,7 @@ public static partial class Ops
     /// <returns>[.., c].</returns>
     public static Tensor PosteriorMean(Tensor moments, double scale)
     {
+        RequireFloatingOrHalf(moments);
         var shape = MeanShape(moments);
         var y = Tensor.Empty(moments.Context, shape, moments.DType);
         if (y.Count == 0)
@@ -61,8 +69,13 @@ public static partial class Ops
             case DType.Float64:
                 VaeKernels.PosteriorMeanF64(stream, Cover(count), moments.Pointer<double>(), y.Pointer<double>(), count, shape[-1], scale);
                 return y;
+            case DType.Float16:
+                VaeHalfKernels.PosteriorMeanF16(stream, Cover(count), moments.Pointer<Half>(), y.Pointer<Half>(), count, shape[-1], (float)scale);
+                return y;
             default:
-                throw UnsupportedType(y);
+                VaeHalfKernels.PosteriorMeanBf16(
+                    stream, Cover(count), moments.Pointer<BFloat16>(), y.Pointer<BFloat16>(), count, shape[-1], (float)scale);
+                return y;
         }
     }
 
@@ -86,8 +99,14 @@ public static partial class Ops
             case DType.Float64:
                 VaeKernels.ToRgb8F64(x.Context.Stream, shape, x.Pointer<double>(), y.Pointer<byte>(), x.Count);
                 return y;
+            case DType.Float16:
+                VaeHalfKernels.ToRgb8F16(x.Context.Stream, shape, x.Pointer<Half>(), y.Pointer<byte>(), x.Count);
+                return y;
+            case DType.BFloat16:
+                VaeHalfKernels.ToRgb8Bf16(x.Context.Stream, shape, x.Pointer<BFloat16>(), y.Pointer<byte>(), x.Count);
+                return y;
             default:
-                throw UnsupportedType(x);
+                throw UnsupportedType(x, halves: true);
         }
     }
 

@@ -20,6 +20,7 @@ public static partial class Ops
         var shape = MeanShape(moments);
         Require(noise.Shape == shape, $"noise must be {shape} for moments {moments.Shape}, not {noise.Shape}");
         Require(gradient.Shape == shape, $"the gradient must be {shape} for moments {moments.Shape}, not {gradient.Shape}");
+        RequireFloating(moments);
         RequireAlike(moments, noise);
         RequireAlike(moments, gradient);
         var y = Like(moments, moments.Shape);

@@ -7,7 +7,8 @@ namespace FashionFlow.Tensors;
 
 /// <summary>
 /// Operators. Each checks its operands, launches kernels on the context's stream and returns a new tensor; none reads device
-/// data on the host. All accept float and double, and all operands live in one context. Activations are channels-last.
+/// data on the host. All accept float and double, those that inference needs the half types too; all operands live in one context.
+/// Activations are channels-last. Half types are computed with in float, and each result is rounded once.
 /// </summary>
 /// <remarks>Errors: <see cref="ArgumentException"/> with one line that names the operator, the operand and the shapes.</remarks>
 public static partial class Ops
@@ -65,19 +66,32 @@ public static partial class Ops
         }
     }
 
-    /// <summary>Fails unless an operand's elements are float or double and few enough for a kernel's indices.</summary>
-    private static void RequireFloating(Tensor x, [CallerMemberName] string operation = "") => RequireFloating(x.Shape, x.DType, operation);
+    /// <summary>
+    /// Fails unless an operand's elements are float or double and few enough for a kernel's indices: for operators without kernels
+    /// of half types, which are the gradients, training, sampling and random numbers.
+    /// </summary>
+    private static void RequireFloating(Tensor x, [CallerMemberName] string operation = "")
+        => RequireFloating(x.Shape, x.DType, halves: false, operation);
 
-    private static void RequireFloating(Shape shape, DType type, string operation)
+    /// <summary>The same for operators with kernels of half types.</summary>
+    private static void RequireFloatingOrHalf(Tensor x, [CallerMemberName] string operation = "")
+        => RequireFloating(x.Shape, x.DType, halves: true, operation);
+
+    private static void RequireFloating(Shape shape, DType type, bool halves, string operation)
     {
-        Require(type is DType.Float32 or DType.Float64, $"no kernel for elements of type {type}; Float32 and Float64 are supported", operation);
+        if (!(type is DType.Float32 or DType.Float64 || (halves && type.IsHalf())))
+        {
+            throw UnsupportedType(type, halves, operation);
+        }
+
         Require(shape.Count <= MaxCount, $"shape {shape} holds more than {MaxCount} elements", operation);
     }
 
-    /// <summary>A float or double tensor of undefined contents.</summary>
-    private static Tensor NewFloating(DeviceContext context, Shape shape, DType type, [CallerMemberName] string operation = "")
+    /// <summary>A tensor of undefined contents that a kernel can fill.</summary>
+    private static Tensor NewFloating(
+        DeviceContext context, Shape shape, DType type, bool halves = false, [CallerMemberName] string operation = "")
     {
-        RequireFloating(shape, type, operation);
+        RequireFloating(shape, type, halves, operation);
         return Tensor.Empty(context, shape, type);
     }
 
@@ -88,22 +102,26 @@ public static partial class Ops
         return (int)x.Count;
     }
 
-    /// <summary>The error for an element type that an operator has no kernel for.</summary>
-    private static ArgumentException UnsupportedType(DType type, [CallerMemberName] string operation = "")
-        => new($"{operation}: no kernel for elements of type {type}; Float32 and Float64 are supported");
+    /// <summary>The error for an element type that an operator has no kernel for; <paramref name="halves"/>: it has them for half types.</summary>
+    private static ArgumentException UnsupportedType(DType type, bool halves, [CallerMemberName] string operation = "")
+        => new($"{operation}: no kernel for elements of type {type}; {(halves ? "Float32, Float64, Float16 and BFloat16" : "Float32 and Float64")} are supported");
 
-    /// <inheritdoc cref="UnsupportedType(DType, string)"/>
-    private static ArgumentException UnsupportedType(Tensor x, [CallerMemberName] string operation = "") => UnsupportedType(x.DType, operation);
+    /// <inheritdoc cref="UnsupportedType(DType, bool, string)"/>
+    private static ArgumentException UnsupportedType(Tensor x, bool halves, [CallerMemberName] string operation = "")
+        => UnsupportedType(x.DType, halves, operation);
+
+    /// <summary>Elements of two bytes as kernels take them that only move them.</summary>
+    private static DevicePointer<ushort> Words(Tensor x) => Bytes(x).Cast<ushort>();
 
     /// <summary>Fails unless an operand has so many axes; <paramref name="layout"/> says which, such as "[n, h, w, c]".</summary>
     private static void RequireRank(Tensor x, int rank, string layout, [CallerMemberName] string operation = "")
         => Require(x.Shape.Rank == rank, $"x is {x.Shape}, expected {layout}", operation);
 
-    /// <summary>Fails unless both operands have one element type, float or double, and one context.</summary>
+    /// <summary>Fails unless both operands have one floating-point type, which may be a half type, and one context.</summary>
     private static void RequireAlike(Tensor a, Tensor b, [CallerMemberName] string operation = "")
     {
-        RequireFloating(a, operation);
-        RequireFloating(b, operation);
+        RequireFloatingOrHalf(a, operation);
+        RequireFloatingOrHalf(b, operation);
         Require(a.DType == b.DType, $"operands of different element types, {a} and {b}", operation);
         Require(a.Context == b.Context, $"operands of different device contexts, {a} and {b}", operation);
     }

@@ -4,7 +4,7 @@ namespace FashionFlow.Tensors;
 /// <summary>What one block of a product or convolution kernel computes.</summary>
 internal enum ProductTile
 {
-    /// <summary>The largest tile: 128 x 128 in float, 64 x 64 in double.</summary>
+    /// <summary>The largest tile: 128 x 128, in double 64 x 64.</summary>
     Large,
 
     /// <summary>A quarter of it, for results that the largest would cut into too few blocks.</summary>

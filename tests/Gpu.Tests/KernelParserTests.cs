@@ -59,6 +59,18 @@ public sealed class KernelParserTests
     }
 
     [Test]
+    public void Half_types_are_bound_as_pointers_and_half_may_be_a_name()
+    {
+        var file = Parse("extern \"C\" __global__ void a(const half* __restrict__ x, bfloat16* y, int half) {}");
+        Assert.That(file.Problems, Is.Empty);
+        Assert.That(
+            file.Entries[0].Parameters.Select(p => (p.Name, p.KernelType, p.ManagedType, p.IsPointer)),
+            Is.EqualTo([
+                ("x", "const half*", "global::System.Half", true), ("y", "bfloat16*", "global::FashionFlow.Gpu.BFloat16", true), ("half", "int", "int", false),
+            ]));
+    }
+
+    [Test]
     public void An_entry_may_have_no_parameters()
     {
         var file = Parse("extern \"C\" __global__ void a() {}\nextern \"C\" __global__ void b(void) {}");
@@ -78,6 +90,8 @@ public sealed class KernelParserTests
     [TestCase("extern \"C\" __global__ void a(long n) {}", 1, "write long long or int")]
     [TestCase("extern \"C\" __global__ void a(bool n) {}", 1, "no portable layout")]
     [TestCase("extern \"C\" __global__ void a(void n) {}", 1, "cannot be bound")]
+    [TestCase("extern \"C\" __global__ void a(half x) {}", 1, "pass float")]
+    [TestCase("extern \"C\" __global__ void a(const half) {}", 1, "cannot be bound")]
     [TestCase("extern \"C\" __global__ void a(int n, int N) {}", 1, "two parameters would be called 'n'")]
     [TestCase("extern \"C\" __global__ void a(float* stream) {}", 1, "the name 'stream' is taken")]
     [TestCase("extern \"C\" __global__ void a(int n) {}\nextern \"C\" __global__ void a(float n) {}", 2, "already defined in line 1")]

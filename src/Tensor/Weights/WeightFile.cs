@@ -176,7 +176,7 @@ internal static class FloatingPoint
                 Each<Half>(bytes, values, v => (float)v);
                 break;
             case DType.BFloat16:
-                Each<ushort>(bytes, values, v => BitConverter.UInt32BitsToSingle((uint)v << 16));
+                Each<BFloat16>(bytes, values, v => v);
                 break;
             default:
                 throw new ArgumentException($"{type} is no floating-point type", nameof(type));
@@ -202,20 +202,13 @@ internal static class FloatingPoint
             case DType.BFloat16:
                 for (var i = 0; i < values.Length; i++)
                 {
-                    BitConverter.TryWriteBytes(bytes[(i * 2)..], ToBFloat16(values[i]));
+                    BitConverter.TryWriteBytes(bytes[(i * 2)..], BFloat16.FromSingle(values[i]).Bits);
                 }
 
                 return values.Length * 2;
             default:
                 throw new ArgumentException($"{type} is not written from floats", nameof(type));
         }
-    }
-
-    // A NaN keeps its sign and stays one: the added half could carry it into infinity.
-    private static ushort ToBFloat16(float value)
-    {
-        var bits = BitConverter.SingleToUInt32Bits(value);
-        return float.IsNaN(value) ? (ushort)((bits >> 16) | 0x40) : (ushort)((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
     }
 
     private static void Each<T>(ReadOnlySpan<byte> bytes, Span<float> values, Func<T, float> toFloat)

@@ -5,9 +5,10 @@ using FashionFlow.Gpu;
 namespace FashionFlow.VirtualGpu.Simd;
 
 /// <summary>
-/// Matrix products in float and double. Results depend on the operands alone: not on the host's vector width, threads, or how
-/// the work is cut, and a row of C not on how many other rows there are. A sum over k is one chain of fused multiply-adds a
-/// block of 384, the blocks' sums added in order; then alpha, bias, beta and the epilogue.
+/// Matrix products in float and double, and in half types by way of float (<see cref="HalfOperands"/>). Results depend on the
+/// operands alone: not on the host's vector width, threads, or how the work is cut, and a row of C not on how many other rows there
+/// are. A sum over k is one chain of fused multiply-adds a block of 384, the blocks' sums added in order; then alpha, bias, beta and
+/// the epilogue.
 /// </summary>
 internal sealed class SimdBlas(SimdLibrary library) : IBlas
 {
@@ -19,7 +20,7 @@ internal sealed class SimdBlas(SimdLibrary library) : IBlas
     public long WorkspaceBytes(in GemmDescription description) => 0;
 
     /// <inheritdoc/>
-    /// <exception cref="GpuException">CUDA_ERROR_NOT_SUPPORTED: element types other than float and double.
+    /// <exception cref="GpuException">CUDA_ERROR_NOT_SUPPORTED: element types that are no floating-point numbers.
     /// CUDA_ERROR_INVALID_VALUE: negative sizes, strides too small, an operand not inside one allocation.</exception>
     public unsafe void Gemm(
         GpuStream stream,
@@ -40,16 +41,13 @@ internal sealed class SimdBlas(SimdLibrary library) : IBlas
                 return;
             }
 
-            if (d.ElementType == DType.Float32)
+            if (d.ElementType.IsHalf())
             {
-                if (library.Width == VectorWidth.Bits512)
-                {
-                    Run<Simd512<float>, Vector512<float>, float>(d, a, b, bias, c);
-                }
-                else
-                {
-                    Run<Simd256<float>, Vector256<float>, float>(d, a, b, bias, c);
-                }
+                GemmOfHalves(d, a, b, bias, c);
+            }
+            else if (d.ElementType == DType.Float32)
+            {
+                GemmOfFloats(d, a, b, bias, c);
             }
             else if (library.Width == VectorWidth.Bits512)
             {
@@ -109,6 +107,57 @@ internal sealed class SimdBlas(SimdLibrary library) : IBlas
         if (!bias.IsNull)
         {
             library.CheckOperand("Gemm", "bias", bias, d.N, size);
+        }
+    }
+
+    private void GemmOfFloats(
+        in GemmDescription d, DevicePointer<byte> a, DevicePointer<byte> b, DevicePointer<byte> bias, DevicePointer<byte> c)
+    {
+        if (library.Width == VectorWidth.Bits512)
+        {
+            Run<Simd512<float>, Vector512<float>, float>(d, a, b, bias, c);
+        }
+        else
+        {
+            Run<Simd256<float>, Vector256<float>, float>(d, a, b, bias, c);
+        }
+    }
+
+    // The product of the same numbers as floats, rounded. What lies between the rows of A and B is widened with them; between those
+    // of C nothing may be touched, so C's stand without gaps.
+    private void GemmOfHalves(
+        in GemmDescription d, DevicePointer<byte> a, DevicePointer<byte> b, DevicePointer<byte> bias, DevicePointer<byte> c)
+    {
+        var elementsC = (long)d.M * d.N;
+        if (elementsC * d.BatchCount == 0)
+        {
+            return;
+        }
+
+        var (rowsA, columnsA) = d.TransposeA ? (d.K, d.M) : (d.M, d.K);
+        var (rowsB, columnsB) = d.TransposeB ? (d.N, d.K) : (d.K, d.N);
+        var elementsA = (long)Extent(rowsA, columnsA, d.LeadingDimensionA, d.BatchCount, d.BatchStrideA);
+        var elementsB = (long)Extent(rowsB, columnsB, d.LeadingDimensionB, d.BatchCount, d.BatchStrideB);
+        var operands = new HalfOperands(library, d.ElementType, elementsA, elementsB, d.N, elementsC * d.BatchCount);
+        var floatsA = operands.Widen(a, elementsA);
+        var floatsB = operands.Widen(b, elementsB);
+        var floatsBias = operands.Widen(bias, d.N);
+        var floatsC = operands.Take(elementsC * d.BatchCount);
+        for (var i = 0; d.Beta != 0 && i < d.BatchCount; i++)
+        {
+            operands.WidenRows(c.Offset(i * d.BatchStrideC * 2), d.LeadingDimensionC, floatsC.Offset(i * elementsC * 4), d.N, d.M, d.N);
+        }
+
+        var product = d with
+        {
+            ElementType = DType.Float32,
+            LeadingDimensionC = d.N,
+            BatchStrideC = elementsC,
+        };
+        GemmOfFloats(product, floatsA, floatsB, floatsBias, floatsC);
+        for (var i = 0; i < d.BatchCount; i++)
+        {
+            operands.NarrowRows(floatsC.Offset(i * elementsC * 4), d.N, c.Offset(i * d.BatchStrideC * 2), d.LeadingDimensionC, d.M, d.N);
         }
     }
 

@@ -7,9 +7,10 @@ using FashionFlow.Gpu;
 namespace FashionFlow.VirtualGpu.Simd;
 
 /// <summary>
-/// Convolutions in float and double by implicit GEMM: a row of the product is a window of x, read where it lies, k running over
-/// kernel rows, kernel columns and channels as in the weights. Sums have the order that <see cref="SimdBlas"/> gives the product
-/// of the im2col matrix and the weights, so that the two agree to the bit (but for infinite and NaN weights, which meet no zeros here where a tile of rows lies wholly in the padding).
+/// Convolutions in float and double, forward also in half types by way of float (<see cref="HalfOperands"/>), by implicit GEMM: a row
+/// of the product is a window of x, read where it lies, k running over kernel rows, kernel columns and channels as in the weights.
+/// Sums have the order that <see cref="SimdBlas"/> gives the product of the im2col matrix and the weights, so that the two agree to
+/// the bit (but for infinite and NaN weights, which meet no zeros here where a tile of rows lies wholly in the padding).
 /// The gradient of x is a convolution of y's gradient with the weights turned round, or with a stride several that interleave;
 /// that of the weights is the product of the im2col matrix's transpose and y's gradient. Both have that product's bits.
 /// </summary>
@@ -29,7 +30,7 @@ internal sealed class SimdDnn(SimdLibrary library) : IDnn
     public long WorkspaceBytes(in ConvolutionDescription description, ConvolutionPass pass) => 0;
 
     /// <inheritdoc/>
-    /// <exception cref="GpuException">CUDA_ERROR_NOT_SUPPORTED: element types other than float and double.
+    /// <exception cref="GpuException">CUDA_ERROR_NOT_SUPPORTED: element types that are no floating-point numbers; of gradients, half types.
     /// CUDA_ERROR_INVALID_VALUE: sizes below 1, a kernel larger than the padded input, an operand not inside one allocation.</exception>
     public void ConvolutionForward(
         GpuStream stream,
@@ -80,16 +81,13 @@ internal sealed class SimdDnn(SimdLibrary library) : IDnn
                 return;
             }
 
-            if (d.ElementType == DType.Float32)
+            if (d.ElementType.IsHalf())
             {
-                if (library.Width == VectorWidth.Bits512)
-                {
-                    Run<Simd512<float>, Vector512<float>, float>(pass, d, operands);
-                }
-                else
-                {
-                    Run<Simd256<float>, Vector256<float>, float>(pass, d, operands);
-                }
+                ForwardOfHalves(d, operands);
+            }
+            else if (d.ElementType == DType.Float32)
+            {
+                RunOnFloats(pass, d, operands);
             }
             else if (library.Width == VectorWidth.Bits512)
             {
@@ -105,7 +103,7 @@ internal sealed class SimdDnn(SimdLibrary library) : IDnn
     private void Check(ConvolutionPass pass, in ConvolutionDescription d, in Operands operands)
     {
         var call = $"Convolution{pass}";
-        SimdLibrary.CheckTypes(call, d.ElementType, d.AccumulationType);
+        SimdLibrary.CheckTypes(call, d.ElementType, d.AccumulationType, halves: pass == ConvolutionPass.Forward);
         if (d.N < 0 || d.H < 1 || d.W < 1 || d.InChannels < 1 || d.OutChannels < 1 || d.KernelH < 1 || d.KernelW < 1
             || d.StrideH < 1 || d.StrideW < 1 || d.PadTop < 0 || d.PadLeft < 0 || d.PadBottom < 0 || d.PadRight < 0)
         {
@@ -142,6 +140,35 @@ internal sealed class SimdDnn(SimdLibrary library) : IDnn
         {
             library.CheckOperand(call, "residual", operands.Residual, rows * d.OutChannels, size);
         }
+    }
+
+    private void RunOnFloats(ConvolutionPass pass, in ConvolutionDescription d, in Operands operands)
+    {
+        if (library.Width == VectorWidth.Bits512)
+        {
+            Run<Simd512<float>, Vector512<float>, float>(pass, d, operands);
+        }
+        else
+        {
+            Run<Simd256<float>, Vector256<float>, float>(pass, d, operands);
+        }
+    }
+
+    // The convolution of the same numbers as floats, rounded.
+    private void ForwardOfHalves(in ConvolutionDescription d, in Operands operands)
+    {
+        var x = (long)d.N * d.H * d.W * d.InChannels;
+        var w = (long)d.OutChannels * d.KernelH * d.KernelW * d.InChannels;
+        var y = (long)d.N * d.OutH * d.OutW * d.OutChannels;
+        var halves = new HalfOperands(library, d.ElementType, x, w, d.OutChannels, y, y);
+        var floats = new Operands(
+            halves.Widen(operands.X, x),
+            halves.Widen(operands.W, w),
+            halves.Widen(operands.Bias, d.OutChannels),
+            halves.Widen(operands.Residual, y),
+            halves.Take(y));
+        RunOnFloats(ConvolutionPass.Forward, d with { ElementType = DType.Float32 }, floats);
+        halves.NarrowRows(floats.Y, 0, operands.Y, 0, 1, y);
     }
 
     private unsafe void Run<TSimd, TVector, T>(ConvolutionPass pass, in ConvolutionDescription d, in Operands operands)

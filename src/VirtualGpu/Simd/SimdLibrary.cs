@@ -29,24 +29,29 @@ internal sealed class SimdLibrary(VirtualDevice device) : IDisposable
     /// <summary>Memory for what a call rearranges before or after its product. Used under the device's execution lock.</summary>
     public ScratchBuffer Rearranged { get; } = new();
 
+    /// <summary>Memory for operands of half types as floats. Used under the device's execution lock.</summary>
+    public ScratchBuffer Widened { get; } = new();
+
     /// <summary>The width that runs; set by tests to compare widths.</summary>
     public VectorWidth Width { get; set; } = HostWidth;
 
     /// <summary>What the width is called on this host.</summary>
     public string WidthName => Width == VectorWidth.Bits512 ? "AVX-512" : Vector256.IsHardwareAccelerated ? "AVX2" : "portable";
 
-    /// <summary>Refuses element types that the libraries do not compute with.</summary>
-    public static void CheckTypes(string call, DType element, DType accumulation)
+    /// <summary>Refuses element types that the libraries do not compute with; gradients are without <paramref name="halves"/>.</summary>
+    public static void CheckTypes(string call, DType element, DType accumulation, bool halves = true)
     {
-        if (element is not (DType.Float32 or DType.Float64))
+        if (!element.IsFloatingPoint() || (element.IsHalf() && !halves))
         {
             throw new GpuException(
-                CudaResult.CUDA_ERROR_NOT_SUPPORTED, $"{call}: the virtual device computes with Float32 and Float64, not with {element}");
+                CudaResult.CUDA_ERROR_NOT_SUPPORTED,
+                $"{call}: the virtual device computes with {(halves ? "Float32, Float64, Float16 and BFloat16" : "Float32 and Float64")}, not with {element}");
         }
 
-        if (accumulation != element)
+        if (accumulation != element.Accumulation())
         {
-            throw new GpuException(CudaResult.CUDA_ERROR_NOT_SUPPORTED, $"{call}: sums of {element} are kept in {element}, not in {accumulation}");
+            throw new GpuException(
+                CudaResult.CUDA_ERROR_NOT_SUPPORTED, $"{call}: sums of {element} are kept in {element.Accumulation()}, not in {accumulation}");
         }
     }
 
@@ -78,5 +83,6 @@ internal sealed class SimdLibrary(VirtualDevice device) : IDisposable
     {
         Shared.Dispose();
         Rearranged.Dispose();
+        Widened.Dispose();
     }
 }

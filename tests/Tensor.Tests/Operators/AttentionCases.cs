@@ -42,15 +42,27 @@ public sealed class AttentionCases : IOperatorCases
 
     /// <summary>In double, all blocks take 32 queries: there is no kernel of its own for few.</summary>
     private static IEnumerable<OperatorCase> OfEachType(OperatorCase @case) => @case.Kernels is ["attention_64_short"]
-        ? [@case with { Types = [DType.Float32] }, @case with { Name = $"{@case.Name}, double", Kernels = ["attention_64"], Types = [DType.Float64] }]
+        ?
+        [
+            @case with { Types = [.. OperatorCase.AllTypes.Where(type => type != DType.Float64)] },
+            @case with { Name = $"{@case.Name}, double", Kernels = ["attention_64"], Types = [DType.Float64] },
+        ]
         : [@case];
+
+    /// <summary>In half types, both products and the softmax between them are float's.</summary>
+    private static IEnumerable<OperatorCase> FloatThenHalf(OperatorCase @case) =>
+    [
+        @case with { Types = [DType.Float32, DType.Float64] },
+        @case with { Name = $"{@case.Name}, half types", Kernels = ["softmax_f32"], Types = [DType.Float16, DType.BFloat16] },
+    ];
 
     private static IEnumerable<OperatorCase> ByProducts =>
     [
         .. from backend in (MatmulBackend[])[MatmulBackend.Library, MatmulBackend.Kernels]
            from bias in (bool[])[false, true]
-           select Tokens("softmax", b: 2, nq: 129, nk: 130, heads: 1, d: 130, bias, backend: backend),
-        Tokens("softmax", b: 1, nq: 130, nk: 127, heads: 2, d: 132, bias: true, packed: true),
+           from @case in FloatThenHalf(Tokens("softmax", b: 2, nq: 129, nk: 130, heads: 1, d: 130, bias, backend: backend))
+           select @case,
+        .. FloatThenHalf(Tokens("softmax", b: 1, nq: 130, nk: 127, heads: 2, d: 132, bias: true, packed: true)),
         InBlocks(nq: 150, nk: 33, heads: 2, d: 9),
     ];
 
@@ -80,6 +92,7 @@ public sealed class AttentionCases : IOperatorCases
             Name = $"Attention along {axis} {queries} to {nk}, {heads} heads{(bias ? ", bias" : string.Empty)}{(packed ? ", packed" : string.Empty)}"
                 + $"{(deviation == 1 ? string.Empty : $", values of {deviation}")}{(backend == default ? string.Empty : $", {backend}")}",
             Kernels = [kernel],
+            Types = OperatorCase.AllTypes,
             Inputs =
             [
                 Operand.Normal(queries, deviation),
@@ -114,6 +127,7 @@ public sealed class AttentionCases : IOperatorCases
     {
         Name = $"PositionBias {new Shape(lengths)}, {heads} heads",
         Kernels = ["position_bias"],
+        Types = OperatorCase.AllTypes,
         Inputs = [Operand.Normal([lengths.Aggregate(1, (count, d) => count * ((2 * d) - 1)), heads])],
         Run = x => Ops.PositionBias(x[0], lengths),
         Oracle = x =>

@@ -11,7 +11,46 @@ public sealed class ElementwiseCases : IOperatorCases
     private static readonly Shape[] s_shapes = [[1], [3], [5], [31], [33], [127], [4, 8], [3, 5, 7], [1024], [1025], [3, 1025]];
 
     public static IEnumerable<OperatorCase> Cases =>
-        s_shapes.SelectMany(OfShape).Concat(BroadcastRows).Append(ClampedNaN).Append(Extremes("Silu", "silu", Ops.Silu, Silu)).Append(Extremes("QuickGelu", "quick_gelu", Ops.QuickGelu, QuickGelu));
+    [
+        .. from @case in (OperatorCase[])
+           [
+               .. s_shapes.SelectMany(OfShape),
+               .. BroadcastRows,
+               ClampedNaN,
+               Extremes("Silu", "silu", Ops.Silu, Silu),
+               Extremes("QuickGelu", "quick_gelu", Ops.QuickGelu, QuickGelu),
+           ]
+           select @case with { Types = OperatorCase.AllTypes },
+        .. s_shapes.SelectMany(Casts),
+    ];
+
+    private static IEnumerable<OperatorCase> Casts(Shape shape) =>
+    [
+        Cast(shape, DType.Float32, ["cast_f64_to_f32"], DType.Float64, OneRounding) with
+        {
+            Run = x => Ops.Cast(Ops.Scale(x[0], 1.0 / 3), DType.Float32),
+            Oracle = x => x[0].Map(v => 1.0 / 3 * v),
+        },
+        Cast(shape, DType.Float64, ["cast_f32_to_f64"], DType.Float32, "every float is a double"),
+        Cast(shape, DType.Float16, ["cast_f32_to_f16"], DType.Float32, OneRounding),
+        Cast(shape, DType.BFloat16, ["cast_f32_to_bf16"], DType.Float32, OneRounding),
+        Cast(shape, DType.Float32, ["cast_f16_to_f32"], DType.Float16, "every number of a half type is a float"),
+        Cast(shape, DType.Float32, ["cast_bf16_to_f32"], DType.BFloat16, "every number of a half type is a float"),
+        Cast(shape, DType.Float64, ["cast_f16_to_f32", "cast_f32_to_f64"], DType.Float16, "every number of a half type is a float, and so a double"),
+        Cast(shape, DType.Float16, ["cast_bf16_to_f32", "cast_f32_to_f16"], DType.BFloat16, OneRounding),
+        Cast(shape, DType.BFloat16, ["cast_f16_to_f32", "cast_f32_to_bf16"], DType.Float16, OneRounding),
+    ];
+
+    private static OperatorCase Cast(Shape shape, DType to, string[] kernels, DType from, string origin) => new()
+    {
+        Name = $"Cast {from} to {to} {shape}",
+        Kernels = kernels,
+        Inputs = [new Operand(shape, (random, i) => random.Normal(i), from)],
+        Run = x => Ops.Cast(x[0], to),
+        Oracle = x => x[0],
+        Tolerance = Tolerance.Exact(origin),
+        Types = [to],
+    };
 
     private static IEnumerable<OperatorCase> BroadcastRows =>
         from sizes in (int[][])[[1, 1, 1], [2, 3, 5], [3, 4, 8], [5, 1, 33], [17, 7, 4], [2, 9, 127], [9, 1, 1025], [2, 16, 160]]
@@ -73,26 +112,6 @@ public sealed class ElementwiseCases : IOperatorCases
             Run = x => Ops.AddScaled(x[0], x[1], 0.625),
             Oracle = x => x[0].Zip(x[1], (a, b) => Math.FusedMultiplyAdd(0.625, b, a)),
             Tolerance = Tolerance.Exact(OneRounding),
-        };
-        yield return new OperatorCase
-        {
-            Name = $"Cast to float {shape}",
-            Kernels = ["cast_f64_to_f32"],
-            Inputs = [new Operand(shape, (random, i) => random.Normal(i), DType.Float64)],
-            Run = x => Ops.Cast(Ops.Scale(x[0], 1.0 / 3), DType.Float32),
-            Oracle = x => x[0].Map(v => 1.0 / 3 * v),
-            Tolerance = Tolerance.Exact(OneRounding),
-            Types = [DType.Float32],
-        };
-        yield return new OperatorCase
-        {
-            Name = $"Cast to double {shape}",
-            Kernels = ["cast_f32_to_f64"],
-            Inputs = [new Operand(shape, (random, i) => random.Normal(i), DType.Float32)],
-            Run = x => Ops.Cast(x[0], DType.Float64),
-            Oracle = x => x[0],
-            Tolerance = Tolerance.Exact("every float is a double"),
-            Types = [DType.Float64],
         };
         yield return new OperatorCase
         {

@@ -24,6 +24,7 @@ public sealed class EmbeddingCases : IOperatorCases
         {
             Name = $"MeanTokens [{b}, {n}, {c}]",
             Kernels = ["mean_tokens"],
+            Types = OperatorCase.AllTypes,
             Inputs = [Operand.Normal([b, n, c])],
             Run = x => Ops.MeanTokens(x[0]),
             Oracle = x => Mean(x[0], v => v),
@@ -52,6 +53,7 @@ public sealed class EmbeddingCases : IOperatorCases
             {
                 Name = $"NormalizeRows {variant}",
                 Kernels = ["normalize_rows"],
+                Types = OperatorCase.AllTypes,
                 Inputs = [x],
                 Run = i => Ops.NormalizeRows(i[0], eps),
                 Oracle = i => Rows(i, row =>

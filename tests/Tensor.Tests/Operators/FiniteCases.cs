@@ -13,7 +13,10 @@ public sealed class FiniteCases : IOperatorCases
         {
             Name = $"FindNonFinite [{size}] {(bad is { } b ? $"with {b} at {place}" : "without any")}",
             Kernels = ["find_non_finite"],
-            Inputs = [new Operand([size], (random, i) => bad is { } value && i == place ? value : random.Normal(i) * 1e30)],
+            Types = OperatorCase.AllTypes,
+
+            // Numbers that every type holds.
+            Inputs = [new Operand([size], (random, i) => bad is { } value && i == place ? value : random.Normal(i) * 1e4)],
             Run = x =>
             {
                 var found = Tensor.Zeros(x.Context, [1], DType.Int32);

@@ -40,6 +40,7 @@ public sealed class GegluCases : IOperatorCases
     {
         Name = $"Geglu {shape}{what}",
         Kernels = ["geglu"],
+        Types = OperatorCase.AllTypes,
         Inputs = [operand],
         Run = x => Ops.Geglu(x[0]),
         Oracle = x =>

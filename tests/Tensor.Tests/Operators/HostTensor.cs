@@ -1,4 +1,6 @@
 // A plain array with a shape: what oracles compute on.
+using FashionFlow.Gpu;
+
 namespace FashionFlow.Tensors.Tests.Operators;
 
 /// <summary>A row-major tensor of doubles on the host.</summary>
@@ -49,6 +51,28 @@ public sealed class HostTensor(Shape shape, double[] data)
 
     /// <summary>The same elements in another shape.</summary>
     public HostTensor Reshape(Shape shape) => new(shape, Data);
+
+    /// <summary>The nearest number of an element type, ties to even; what is no floating-point type keeps doubles.</summary>
+    public static double Round(double value, DType type) => type switch
+    {
+        DType.Float32 => (float)value,
+        DType.Float16 => (double)(Half)value,
+        DType.BFloat16 => RoundToBFloat16(value),
+        _ => value,
+    };
+
+    /// <summary>By steps of the last of 8 bits: dividing by it is exact, and so is the way back. Down to the smallest normal number.</summary>
+    private static double RoundToBFloat16(double value)
+    {
+        if (value == 0 || !double.IsFinite(value))
+        {
+            return value;
+        }
+
+        var step = Math.ScaleB(1, Math.Max(Math.ILogB(value), -126) - 7);
+        var rounded = Math.Round(value / step, MidpointRounding.ToEven) * step;
+        return Math.Abs(rounded) >= Math.ScaleB(1, 128) ? Math.CopySign(double.PositiveInfinity, value) : rounded;
+    }
 
     private int Offset(ReadOnlySpan<int> index)
     {

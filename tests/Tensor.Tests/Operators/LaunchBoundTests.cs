@@ -8,21 +8,25 @@ namespace FashionFlow.Tensors.Tests.Operators;
 
 public sealed class LaunchBoundTests
 {
-    /// <summary>Rows so long, or of such a length, that blocks are as large as they get: the operator table stays below.</summary>
-    private static readonly Action<DeviceContext, DType>[] s_largestBlocks =
+    /// <summary>
+    /// Rows so long, or of such a length, that blocks are as large as they get: the operator table stays below. The way back,
+    /// and attention's matrix of scores, are of float and double alone.
+    /// </summary>
+    private static readonly (bool OfFloatAlone, Action<DeviceContext, DType> Run)[] s_largestBlocks =
     [
-        (context, type) => Ops.AttentionByProducts(
-            Make(context, type, 1, 1, 8), Make(context, type, 1, 8192, 8), Make(context, type, 1, 8192, 8), heads: 1, scale: 1, bias: null, scoresAtATime: 1 << 20),
-        (context, type) => Ops.LayerNorm(Make(context, type, 1, 8192), Make(context, type, 8192), Make(context, type, 8192), 1e-5),
-        (context, type) => Ops.LayerNormBackward(Make(context, type, 1, 8192), Make(context, type, 8192), 1e-5, Make(context, type, 1, 8192)),
-        (context, type) => Ops.ChanLayerNorm(Make(context, type, 1, 1, 1, 1, 8192), Make(context, type, 8192), 1e-5),
-        (context, type) => Ops.ChanLayerNormBackward(
-            Make(context, type, 1, 1, 1, 1, 8192), Make(context, type, 8192), 1e-5, tokenShift: false, Make(context, type, 1, 1, 1, 1, 8192)),
-        (context, type) => Ops.Geglu(Make(context, type, 1, 2 * 31 * 4)),
-        (context, type) => Ops.GegluBackward(Make(context, type, 1, 2 * 31 * 4), Make(context, type, 1, 31 * 4)),
+        (true, (context, type) => Ops.AttentionByProducts(
+            Make(context, type, 1, 1, 8), Make(context, type, 1, 8192, 8), Make(context, type, 1, 8192, 8), heads: 1, scale: 1, bias: null, scoresAtATime: 1 << 20)),
+        (false, (context, type) => Ops.LayerNorm(Make(context, type, 1, 8192), Make(context, type, 8192), Make(context, type, 8192), 1e-5)),
+        (true, (context, type) => Ops.LayerNormBackward(Make(context, type, 1, 8192), Make(context, type, 8192), 1e-5, Make(context, type, 1, 8192))),
+        (false, (context, type) => Ops.ChanLayerNorm(Make(context, type, 1, 1, 1, 1, 8192), Make(context, type, 8192), 1e-5)),
+        (true, (context, type) => Ops.ChanLayerNormBackward(
+            Make(context, type, 1, 1, 1, 1, 8192), Make(context, type, 8192), 1e-5, tokenShift: false, Make(context, type, 1, 1, 1, 1, 8192))),
+        (false, (context, type) => Ops.Geglu(Make(context, type, 1, 2 * 31 * 4))),
+        (true, (context, type) => Ops.GegluBackward(Make(context, type, 1, 2 * 31 * 4), Make(context, type, 1, 31 * 4))),
         .. from silu in new[] { false, true }
            from shape in new[] { (Channels: 4096, Groups: 32), (Channels: 1024, Groups: 512) }
-           select (Action<DeviceContext, DType>)((context, type) => GroupNorm(context, type, shape.Channels, shape.Groups, silu)),
+           from isBackward in new[] { false, true }
+           select (isBackward, (Action<DeviceContext, DType>)((context, type) => GroupNorm(context, type, shape.Channels, shape.Groups, silu, isBackward))),
     ];
 
     [Test]
@@ -41,9 +45,9 @@ public sealed class LaunchBoundTests
             }
         }
 
-        foreach (var run in s_largestBlocks)
+        foreach (var (ofFloatAlone, run) in s_largestBlocks)
         {
-            foreach (var type in new[] { DType.Float32, DType.Float64 })
+            foreach (var type in (DType[])[DType.Float32, DType.Float64, .. ofFloatAlone ? [] : (DType[])[DType.Float16, DType.BFloat16]])
             {
                 using var scope = TensorScope.Begin();
                 run(context, type);
@@ -67,10 +71,15 @@ public sealed class LaunchBoundTests
         }
     }
 
-    private static void GroupNorm(DeviceContext context, DType type, int channels, int groups, bool silu)
+    private static void GroupNorm(DeviceContext context, DType type, int channels, int groups, bool silu, bool isBackward)
     {
         var (x, weight, bias) = (Make(context, type, 1, 8, channels), Make(context, type, channels), Make(context, type, channels));
-        Ops.GroupNorm(x, groups, weight, bias, 1e-5, scaleShift: null, silu);
+        if (!isBackward)
+        {
+            Ops.GroupNorm(x, groups, weight, bias, 1e-5, scaleShift: null, silu);
+            return;
+        }
+
         Ops.GroupNormBackward(x, groups, weight, bias, scaleShift: null, silu, Make(context, DType.Float64, 1, groups, 2), Make(context, type, 1, 8, channels));
     }
 

@@ -6,7 +6,8 @@ public sealed class LayoutCases : IOperatorCases
     private static readonly Tolerance s_moved = Tolerance.Exact("elements are moved, nothing is computed");
 
     public static IEnumerable<OperatorCase> Cases =>
-        [.. ConcatChannels, .. ConcatTokens, .. SliceChannels, .. Permute, .. SpaceToDepth, .. FoldFrames, .. Resample];
+        from @case in (OperatorCase[])[.. ConcatChannels, .. ConcatTokens, .. SliceChannels, .. Permute, .. SpaceToDepth, .. FoldFrames, .. Resample]
+        select @case with { Types = OperatorCase.AllTypes };
 
     private static IEnumerable<OperatorCase> ConcatChannels =>
         from sizes in (int[][])[[1, 1, 1], [3, 5, 1], [5, 3, 31], [33, 4, 8], [2, 127, 33], [3, 1025, 5], [2, 512, 1024], [17, 64, 64], [70, 96, 32], [9, 3, 64]]

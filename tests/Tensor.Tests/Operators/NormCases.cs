@@ -58,6 +58,7 @@ public sealed class NormCases : IOperatorCases
         from mean in (double[])[0, 100]
         select new OperatorCase
         {
+            Types = OperatorCase.AllTypes,
             Name = $"GroupNorm's statistics about {mean}",
             Kernels = ["group_norm_coefficients"],
             Inputs = [Operand.Normal([2, 127, 64], mean: mean), Operand.Normal([64]), Operand.Normal([64])],
@@ -65,7 +66,7 @@ public sealed class NormCases : IOperatorCases
             {
                 var statistics = Tensor.Empty(x.Context, [2, 8, 2], DType.Float64);
                 Ops.GroupNorm(x[0], 8, x[1], x[2], Eps, scaleShift: null, silu: false, statistics);
-                return Ops.Cast(statistics, x.Type);
+                return Ops.Cast(Ops.Cast(statistics, x.Type.Accumulation()), x.Type);
             },
             Oracle = x => HostTensor.Generate([2, 8, 2], i =>
             {
@@ -97,7 +98,7 @@ public sealed class NormCases : IOperatorCases
         LayerNorm([3, 7, 16], "layer_norm_16"),
         LayerNorm([5, 32], "layer_norm_32"),
         LayerNorm([3, 32], "layer_norm_128"),
-        LayerNorm([8195, 64], "layer_norm_64") with { Types = [DType.Float32] },
+        LayerNorm([8195, 64], "layer_norm_64") with { Types = [DType.Float32, DType.Float16, DType.BFloat16] },
         LayerNorm([31, 64], "layer_norm_64", mean: 1000),
         LayerNorm([31, 33], "layer_norm_any", mean: 1000),
     ];
@@ -117,6 +118,7 @@ public sealed class NormCases : IOperatorCases
         from lengths in (int[][])[[2, 3, 2, 2, 5], [1, 1, 1, 1, 1], [1, 2, 3, 5, 3], [2, 4, 1, 3, 127], [1, 3, 2, 2, 64], [1, 2, 3, 3, 1025]]
         select new OperatorCase
         {
+            Types = OperatorCase.AllTypes,
             Name = $"TokenShift {new Shape(lengths)}",
             Kernels = ["token_shift"],
             Inputs = [Operand.Normal(lengths)],
@@ -130,6 +132,7 @@ public sealed class NormCases : IOperatorCases
         var (b, c) = (shape[0], shape[-1]);
         return new OperatorCase
         {
+            Types = OperatorCase.AllTypes,
             Name = $"GroupNorm {shape} in {groups}{(modulated ? " modulated" : string.Empty)}{(silu ? " SiLU" : string.Empty)}{(mean == 0 ? string.Empty : $" about {mean}")}",
             Kernels = kernels,
             Inputs =
@@ -161,6 +164,7 @@ public sealed class NormCases : IOperatorCases
         var c = shape[-1];
         return new OperatorCase
         {
+            Types = OperatorCase.AllTypes,
             Name = $"LayerNorm {shape}{(mean == 0 ? string.Empty : $" about {mean}")}",
             Kernels = [kernel],
             Inputs = [Operand.Normal(shape, mean: mean), Operand.Uniform([c], 0.5, 1.5), Operand.Normal([c])],
@@ -178,6 +182,7 @@ public sealed class NormCases : IOperatorCases
 
     private static OperatorCase ChanLayerNorm(Shape shape, double eps, bool shift, double deviation = 1) => new()
     {
+        Types = OperatorCase.AllTypes,
         Name = $"ChanLayerNorm {shape} eps {eps}{(shift ? " shifted" : string.Empty)}{(deviation == 1 ? string.Empty : $" of {deviation}")}",
         Kernels = ["chan_layer_norm"],
         Inputs = [Operand.Normal(shape, deviation), Operand.Uniform([shape[-1]], 0.5, 1.5)],

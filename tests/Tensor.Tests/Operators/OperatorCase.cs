@@ -18,10 +18,13 @@ public sealed record OperatorCase
     /// <summary>The operator and what is special here: "Add [3, 5]". Unique in the table; the inputs' seed.</summary>
     public required string Name { get; init; }
 
+    /// <summary>The element types of operators that inference needs.</summary>
+    public static DType[] AllTypes { get; } = [DType.Float32, DType.Float64, DType.Float16, DType.BFloat16];
+
     /// <summary>
     /// The kernels that the case must launch, without the suffix of the element type: "add" stands for add_f32 where the case
-    /// runs in float and for add_f64 in double. A name that is an entry as it stands is taken so ("random_bits_u32").
-    /// Empty for an operator that goes to the device's library alone.
+    /// runs in float and for add_f64 in double. In a half type it is add_f16 or add_bf16, or _u16 where one kernel moves both. A name
+    /// that is an entry as it stands is taken so ("random_bits_u32"). Empty for an operator that goes to the device's library alone.
     /// </summary>
     public required string[] Kernels { get; init; }
 
@@ -33,18 +36,21 @@ public sealed record OperatorCase
 
     /// <summary>
     /// The same in plain double arithmetic, from the formula and not from the kernel's way of computing it. Inputs are
-    /// the values that the device gets (floats, widened).
+    /// the values that the device gets (floats, or numbers of the half type, widened).
     /// </summary>
     public required Func<HostTensor[], HostTensor> Oracle { get; init; }
 
     /// <summary>How far from the oracle a result may be, and why.</summary>
     public required Tolerance Tolerance { get; init; }
 
-    /// <summary>The element types that the case runs in.</summary>
+    /// <summary>The element types that the case runs in: <see cref="AllTypes"/> where there are kernels of half types.</summary>
     public DType[] Types { get; init; } = [DType.Float32, DType.Float64];
 
     /// <summary>The result's element type, where it is not the one that the case runs in.</summary>
     public DType? ResultType { get; init; }
+
+    /// <summary>The element type of an input where the case runs in <paramref name="type"/>.</summary>
+    public DType TypeOf(int input, DType type) => Inputs[input].Type ?? type;
 
     /// <summary>Which way matrix products and convolutions go.</summary>
     public MatmulBackend Backend { get; init; }

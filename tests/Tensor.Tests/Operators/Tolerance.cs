@@ -5,7 +5,9 @@ namespace FashionFlow.Tensors.Tests.Operators;
 
 /// <summary>
 /// A tolerance. It counts in epsilons, the distance from 1 to the next number (2^-23 for float, 2^-52 for double), so that
-/// one number with one reason serves both types.
+/// one number with one reason serves both types. Half types are computed with in float and rounded once: a result may be what any
+/// number within float's tolerance of the oracle is rounded to, so half a unit in the last place comes on top, near 0 half of the
+/// subnormals' spacing, and beyond the largest number infinity.
 /// </summary>
 public sealed record Tolerance
 {
@@ -22,6 +24,12 @@ public sealed record Tolerance
 
     /// <summary>Where the number comes from.</summary>
     public string Origin { get; }
+
+    /// <summary>
+    /// Tensors of the element type between inputs and result. Each rounds a half type's numbers once more, by half an epsilon of that
+    /// type (2^-11, 2^-8) of the size.
+    /// </summary>
+    public int Intermediates { get; init; }
 
     /// <summary>The oracle's result, rounded to the element type, and nothing else: elements are moved, or rounded once.</summary>
     public static Tolerance Exact(string origin) => new(0, ofLargest: false, zero: 0, origin);
@@ -52,10 +60,12 @@ public sealed record Tolerance
         var (worst, worstExcess) = (-1, 0.0);
         for (var i = 0; i < oracle.Data.Length; i++)
         {
-            var expected = Round(oracle.Data[i], _epsilons == 0 ? type : DType.Float64);
-            var allowed = epsilon * _epsilons * (sizes is not null ? sizes.Data[i] : _ofLargest ? largest : Math.Abs(expected) + _zero);
+            var expected = HostTensor.Round(oracle.Data[i], _epsilons == 0 ? type.Accumulation() : DType.Float64);
+            var size = sizes is not null ? sizes.Data[i] : _ofLargest ? largest : Math.Abs(expected) + _zero;
+            var allowed = ((epsilon * _epsilons) + (Intermediates * RoundingError(type))) * size;
+            allowed = double.IsFinite(allowed) ? allowed : 0;
             var error = expected.Equals(result.Data[i]) ? 0 : Math.Abs(result.Data[i] - expected);
-            var excess = error - (double.IsFinite(allowed) ? allowed : 0);
+            var excess = type.IsHalf() ? Outside(expected, allowed, result.Data[i], type) : error - allowed;
             if (excess > worstExcess || (double.IsNaN(excess) && !double.IsNaN(worstExcess)))
             {
                 (worst, worstExcess) = (i, excess);
@@ -70,5 +80,23 @@ public sealed record Tolerance
         }
     }
 
-    private static double Round(double value, DType type) => type == DType.Float32 ? (float)value : value;
+    /// <summary>
+    /// How far a number of a half type is outside of what [expected - allowed, expected + allowed] is rounded to: rounding keeps the
+    /// order of numbers, so its ends are the roundings of these.
+    /// </summary>
+    private static double Outside(double expected, double allowed, double result, DType type)
+    {
+        var low = HostTensor.Round(expected - allowed, type);
+        var high = HostTensor.Round(expected + allowed, type);
+        return result.Equals(low) || result.Equals(high) ? 0 : result < low ? low - result : result > high ? result - high
+            : double.IsNaN(low) || double.IsNaN(result) ? double.NaN : 0;
+    }
+
+    /// <summary>The relative error of rounding to a half type; 0 for others, whose intermediate results are in their epsilons.</summary>
+    private static double RoundingError(DType type) => type switch
+    {
+        DType.Float16 => Math.ScaleB(1, -11),
+        DType.BFloat16 => Math.ScaleB(1, -8),
+        _ => 0,
+    };
 }

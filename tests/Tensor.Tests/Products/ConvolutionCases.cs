@@ -80,7 +80,7 @@ public sealed class ConvolutionCases : IOperatorCases
         var description = new ConvolutionDescription
         {
             ElementType = x.DType,
-            AccumulationType = x.DType,
+            AccumulationType = x.DType.Accumulation(),
             N = x.Shape[0],
             H = x.Shape[1],
             W = x.Shape[2],
@@ -124,6 +124,7 @@ public sealed class ConvolutionCases : IOperatorCases
         {
             Name = name,
             Kernels = [],
+            Types = OperatorCase.AllTypes,
             Inputs =
             [
                 Operand.Normal(x), Operand.Normal(w),
@@ -154,6 +155,7 @@ public sealed class ConvolutionCases : IOperatorCases
         {
             Name = $"PseudoConv3d {x} to {channels}, kernel {kernel}, {kernelT}{(residual ? ", residual" : "")}, {backend}",
             Kernels = [],
+            Types = OperatorCase.AllTypes,
             Backend = backend,
             Inputs =
             [
@@ -166,7 +168,11 @@ public sealed class ConvolutionCases : IOperatorCases
             Oracle = Oracle,
 
             // The bounds of the two sums add up, to first order, each on the sizes of the whole.
-            Tolerance = ProductOracle.Bound((kernel * kernel * x[4]) + (kernelT * channels), inputs => Oracle(ProductOracle.Sizes(inputs))),
+            Tolerance = ProductOracle.Bound((kernel * kernel * x[4]) + (kernelT * channels), inputs => Oracle(ProductOracle.Sizes(inputs))) with
+            {
+                // What the spatial part hands to the temporal one.
+                Intermediates = kernelT == 0 ? 0 : 1,
+            },
         };
     }
 }

@@ -76,7 +76,7 @@ public sealed class ProductCases : IOperatorCases
         var description = new GemmDescription
         {
             ElementType = a.DType,
-            AccumulationType = a.DType,
+            AccumulationType = a.DType.Accumulation(),
             M = m,
             N = n,
             K = k,
@@ -127,6 +127,7 @@ public sealed class ProductCases : IOperatorCases
         {
             Name = name,
             Kernels = [],
+            Types = OperatorCase.AllTypes,
             Inputs =
             [
                 Operand.Normal(a), Operand.Normal(b),

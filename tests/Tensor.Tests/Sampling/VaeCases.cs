@@ -16,6 +16,7 @@ public sealed class VaeCases : IOperatorCases
     {
         Name = "ToRgb8 of ties, limits and what is no number",
         Kernels = ["to_rgb8"],
+        Types = OperatorCase.AllTypes,
         ResultType = DType.UInt8,
         Inputs = [Operand.Of([11], 0, 1, 0.5, 0.25, 0.75, -0.0, -3, 1.0001, double.NaN, double.PositiveInfinity, double.NegativeInfinity)],
         Run = x => Ops.ToRgb8(x[0]),
@@ -38,6 +39,7 @@ public sealed class VaeCases : IOperatorCases
         {
             Name = $"PosteriorSample {shape}",
             Kernels = ["posterior_sample"],
+            Types = OperatorCase.AllTypes,
             Inputs = [operand, Operand.Normal(shape)],
             Run = x => Ops.PosteriorSample(x[0], x[1], (float)Scale),
             Oracle = x => Latent(i => (Mean(x, i) + (Deviation(x, i) * x[1].Data[i])) * (float)Scale),
@@ -69,6 +71,7 @@ public sealed class VaeCases : IOperatorCases
         {
             Name = $"PosteriorMean {shape}",
             Kernels = ["posterior_mean"],
+            Types = OperatorCase.AllTypes,
             Inputs = [operand],
             Run = x => Ops.PosteriorMean(x[0], (float)Scale),
             Oracle = x => Latent(i => Mean(x, i) * (float)Scale),
@@ -78,6 +81,7 @@ public sealed class VaeCases : IOperatorCases
         {
             Name = $"ToRgb8 {shape}",
             Kernels = ["to_rgb8"],
+            Types = OperatorCase.AllTypes,
             ResultType = DType.UInt8,
 
             // A tenth of the values lies outside [0, 1]. Values keep 12 bits, so that 255 times one is exact in float too.

@@ -154,7 +154,8 @@ public class SimdBlasTests
         using (Assert.EnterMultipleScope())
         {
             Assert.That(() => blas.Gemm(stream, good, a, b, default, c, default), Throws.Nothing);
-            Fails(good with { ElementType = DType.Float16 }, a, b, c, CudaResult.CUDA_ERROR_NOT_SUPPORTED, "not with Float16");
+            Fails(good with { ElementType = DType.Int32 }, a, b, c, CudaResult.CUDA_ERROR_NOT_SUPPORTED, "not with Int32");
+            Fails(good with { ElementType = DType.Float16, AccumulationType = DType.Float16 }, a, b, c, CudaResult.CUDA_ERROR_NOT_SUPPORTED, "kept in Float32");
             Fails(good with { AccumulationType = DType.Float64 }, a, b, c, CudaResult.CUDA_ERROR_NOT_SUPPORTED, "sums of Float32");
             Fails(good with { M = -1 }, a, b, c, CudaResult.CUDA_ERROR_INVALID_VALUE, "must not be negative");
             Fails(good with { LeadingDimensionA = 3 }, a, b, c, CudaResult.CUDA_ERROR_INVALID_VALUE, "leading dimension of A is 3");
