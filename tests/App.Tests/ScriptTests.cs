@@ -299,6 +299,31 @@ public sealed class ScriptTests
             Is.EqualTo(["vstest", "tests/A.Tests/bin/Release/net10.0/A.Tests.dll", filter, "--logger:console;verbosity=minimal"]));
     }
 
+    // On each device that is there the tests that every device must pass run again, and count again.
+    [TestCase(false, false, 1)]
+    [TestCase(true, false, 2)]
+    [TestCase(false, true, 2)]
+    [TestCase(true, true, 3)]
+    public async Task Test_runs_again_on_stand_ins_and_on_a_GPU(bool hasCompiler, bool hasGpu, int runs)
+    {
+        Prepare("Passed!  - Failed:     0, Passed:     5, Skipped:     0, Total:     5", 0);
+        if (hasCompiler)
+        {
+            Executable("cc", "#!/bin/bash\n");
+        }
+
+        // The command is there without a GPU, too, and then says so.
+        Executable("nvidia-smi", hasGpu ? "#!/bin/bash\necho 'GPU 0: a card'\n" : "#!/bin/bash\necho 'No devices were found'\nexit 6\n");
+        var run = await RunAsync("test", []);
+        Assert.That(run.Output, Does.EndWith($"{5 * runs} passed, 0 failed, 0 skipped\n"));
+        Assert.That(run.Errors.Contains("on the CUDA device over stand-ins", StringComparison.Ordinal), Is.EqualTo(hasCompiler));
+        Assert.That(run.Errors.Contains("on the GPU", StringComparison.Ordinal), Is.EqualTo(hasGpu));
+        if (runs > 1)
+        {
+            Assert.That(File.ReadAllText(Path.Combine(_root, "vstest")), Does.Contain("--TestCaseFilter:TestCategory=EveryDevice&TestCategory!=Long"));
+        }
+    }
+
     [Test]
     public async Task A_test_build_that_fails_counts_as_a_failure()
     {
