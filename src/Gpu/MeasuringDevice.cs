@@ -182,6 +182,8 @@ public sealed class MeasuringDevice : GpuDevice
     {
         public string Name => like.Name;
 
+        public bool Supports(in GemmDescription description) => like.Supports(description);
+
         public long WorkspaceBytes(in GemmDescription description) => like.WorkspaceBytes(description);
 
         public void Gemm(

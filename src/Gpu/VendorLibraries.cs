@@ -98,6 +98,9 @@ public interface IBlas
     /// <summary>The library's name and version.</summary>
     string Name { get; }
 
+    /// <summary>Whether the library does this product, with a bias or without; what it does not do is left to our kernels.</summary>
+    bool Supports(in GemmDescription description);
+
     /// <summary>Bytes of workspace that this product would like; it works with less.</summary>
     long WorkspaceBytes(in GemmDescription description);
 

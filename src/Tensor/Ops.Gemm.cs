@@ -186,7 +186,7 @@ public static partial class Ops
             return;
         }
 
-        if (!residual.IsNull && context.Backend == MatmulBackend.Library && context.Device.Blas is not null)
+        if (!residual.IsNull && context.Backend == MatmulBackend.Library && context.Device.Blas?.Supports(d) == true)
         {
             context.Device.Copy(Bytes(y), residual, y.Bytes, context.Stream);
             (d, residual) = (d with { Beta = 1 }, default);
@@ -205,7 +205,7 @@ public static partial class Ops
         DevicePointer<byte> residual,
         DevicePointer<byte> c)
     {
-        if (context.Backend == MatmulBackend.Library && context.Device.Blas is { } blas)
+        if (context.Backend == MatmulBackend.Library && context.Device.Blas is { } blas && blas.Supports(d))
         {
             using var workspace = Workspace(context, blas.WorkspaceBytes(d), out var memory);
             context.Device.Kernels.LastCall = blas.Name;

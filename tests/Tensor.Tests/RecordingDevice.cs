@@ -152,6 +152,8 @@ public sealed class RecordingDevice : GpuDevice
     {
         public string Name => inner.Name;
 
+        public bool Supports(in GemmDescription description) => inner.Supports(description);
+
         public long WorkspaceBytes(in GemmDescription description) => inner.WorkspaceBytes(description);
 
         public void Gemm(

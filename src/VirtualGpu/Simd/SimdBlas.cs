@@ -16,6 +16,9 @@ internal sealed class SimdBlas(SimdLibrary library) : IBlas
     public string Name => $"FashionFlow SIMD BLAS ({library.WidthName})";
 
     /// <inheritdoc/>
+    public bool Supports(in GemmDescription description) => true;
+
+    /// <inheritdoc/>
     /// <remarks>Scratch memory is the host's own.</remarks>
     public long WorkspaceBytes(in GemmDescription description) => 0;
 

@@ -66,6 +66,11 @@ internal sealed unsafe class CublasBlas : IBlas, IDisposable
     }
 
     /// <inheritdoc/>
+    /// <remarks>A half type's result is rounded once: not where bias or activation would be a second pass over what is rounded already.</remarks>
+    public bool Supports(in GemmDescription description)
+        => !description.ElementType.IsHalf() || (description.Epilogue == Epilogue.None && _lt is not null);
+
+    /// <inheritdoc/>
     public long WorkspaceBytes(in GemmDescription description)
         => description.M == 0 || description.N == 0 || description.BatchCount == 0 ? 0
             : _device.Properties.ComputeCapability.Major >= 9 ? WorkspaceBytesOfHopper : WorkspaceBytesBefore;

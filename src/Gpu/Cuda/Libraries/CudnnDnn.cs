@@ -2,7 +2,7 @@
 namespace FashionFlow.Gpu.Cuda.Libraries;
 
 /// <summary>
-/// Convolutions by cuDNN, on channels-last tensors, in float, double and half types with sums in float. Its heuristics choose the
+/// Convolutions by cuDNN, on channels-last tensors, in float and double; those of half types are our kernels'. Its heuristics choose the
 /// algorithm, once a shape: the first within the workspace that gives the same bits in each run where that is asked for. Bias,
 /// residual and activation follow in one pass of our own, for cuDNN fuses no activation that the models have.
 /// </summary>
@@ -42,7 +42,7 @@ internal sealed unsafe class CudnnDnn : IDnn, IDisposable
     }
 
     /// <inheritdoc/>
-    /// <remarks>Not a convolution whose padding differs between its sides, and none that cuDNN has no algorithm for.</remarks>
+    /// <remarks>Not a convolution whose padding differs between its sides, none of half types, and none that cuDNN has no algorithm for.</remarks>
     public bool Supports(in ConvolutionDescription description, ConvolutionPass pass)
     {
         lock (_gate)
@@ -234,7 +234,8 @@ internal sealed unsafe class CudnnDnn : IDnn, IDisposable
         public static Plan? TryMake(CudnnHandle handle, in ConvolutionDescription d, ConvolutionPass pass)
         {
             // Its descriptors have one padding for both sides.
-            if (d.PadTop != d.PadBottom || d.PadLeft != d.PadRight || d.N == 0)
+            // A half type's result is rounded once, and bias, residual and activation are a second pass here.
+            if (d.PadTop != d.PadBottom || d.PadLeft != d.PadRight || d.N == 0 || d.ElementType.IsHalf())
             {
                 return null;
             }
